@@ -1,0 +1,291 @@
+// Package pgx turns what laboratories report about a patient's genes into
+// medication advice. It is pure: values in, values out, the clock passed in; it
+// knows neither FHIR nor HTTP. Its knowledge is data: the files of
+// cds/pgx/knowledge, read once by [Load].
+//
+// The way is [Knowledge.Find]: reports -> one Finding a gene, then
+// [Knowledge.Advise]: findings, orders and patient facts -> Advice. Unknown is
+// a value all along the way and is never turned into normal.
+package pgx
+
+import "time"
+
+// ReportKind says what a laboratory's report is about.
+type ReportKind int
+
+// The kinds of report.
+const (
+	Genotype       ReportKind = iota // a diplotype: "CYP2C19 *1/*2", "rs12979860 C/T", "*57:01 positive"
+	Haplotype                        // one allele: "CYP2C19*2"
+	Phenotype                        // a term or score: "Poor Metabolizer", "activity score 1.0"
+	EnzymeActivity                   // a measured activity
+)
+
+// SourceClass says whose or what DNA was looked at. LOINC 48002-0.
+type SourceClass int
+
+// The source classes.
+const (
+	SourceUnknown SourceClass = iota // not said; counts as germline unless the specimen is a tumour
+	Germline                         // LA6683-2
+	Somatic                          // LA6684-0
+	Fetal                            // LA10429-1
+)
+
+// Report is what one resource says about one gene, as it was sent.
+type Report struct {
+	Reference string // where it stands, such as "Observation/gt-cyp2c19"
+	Gene      string // HGNC symbol
+	Kind      ReportKind
+	// Values are the spellings the resource gives for its one value, best
+	// first: codes of gene-aware systems, then displays, then text.
+	Values []string
+	// Status is the FHIR Observation status as sent.
+	// https://hl7.org/fhir/R4/valueset-observation-status.html
+	Status      string
+	Source      SourceClass
+	Tumour      bool // the specimen or report is of a tumour
+	Homoplasmic *bool
+	Date        time.Time // of the result; zero if unknown
+	Laboratory  string
+	Assay       string
+	// Tested are the alleles or variants the assay looked for, if said.
+	Tested []string
+	// OwnCall marks a result computed by this server, or raw consumer data:
+	// it never overrides a laboratory's and says "confirm before acting".
+	OwnCall bool
+	// Quantity and Unit hold a numeric value, such as a reported activity
+	// score or a measured enzyme activity; nil if there is none.
+	Quantity *float64
+	Unit     string
+}
+
+// State says what is known of a gene.
+type State int
+
+// The states of a Finding.
+const (
+	NoResult      State = iota // never tested, as far as the sources searched show
+	Known                      // one or several candidates, all of them possible
+	Indeterminate              // tested; the laboratory or the tables cannot assign a meaning
+	Conflicting                // valid reports contradict each other
+	Unreadable                 // reported in words this server does not understand
+	Unconfirmed                // only preliminary or registered reports
+)
+
+// Allele is one allele of a candidate with its function as CPIC assigns it.
+type Allele struct {
+	Name     string // "*2", "c.1905+1G>A (*2A)"
+	Function string // "No function"; "" if unassigned
+	Activity *float64
+}
+
+// Candidate is one possible reading of the evidence for a gene.
+type Candidate struct {
+	Diplotype string   // normalised, such as "*1/*2"; "" if only a phenotype was reported
+	Alleles   []Allele // empty if only a phenotype was reported
+	Score     string   // activity score as guideline tables write it: "1.25", "≥3.0", "n/a"; "" if the gene has none
+	Phenotype string   // standard term, such as "Poor Metabolizer"; "Indeterminate" if none can be assigned
+	// Keys are the values a guideline row may match on: the phenotype term,
+	// the score, the diplotype, for HLA "*57:01 positive".
+	Keys []string
+}
+
+// Finding is all that is known of one gene.
+type Finding struct {
+	Gene       string
+	State      State
+	Candidates []Candidate
+	Used       []Report  // what the candidates rest on
+	Ignored    []Ignored // what was set aside, and why
+	// Notes are sentences a reader of a card should see: differences between
+	// laboratories, old cut-offs, "small variants only".
+	Notes []string
+}
+
+// Ignored is a report that was set aside.
+type Ignored struct {
+	Report Report
+	Reason string
+}
+
+// Sex as recorded for clinical use; the empty value is unknown.
+type Sex string
+
+// The recorded sexes.
+const (
+	SexUnknown Sex = ""
+	Male       Sex = "male"
+	Female     Sex = "female"
+)
+
+// Patient holds the facts advice may depend on. A nil or zero fact is unknown.
+type Patient struct {
+	BirthDate  time.Time
+	BirthSex   Sex // sex at birth or as the laboratory says; never gender alone
+	WeightKg   *float64
+	HeightCm   *float64
+	Conditions []Coded // active or resolved problems, with dates
+	Procedures []Coded
+	Allergies  []Coded
+	// Unknown lists kinds of fact that could not be looked up ("Condition",
+	// "MedicationStatement", …): their absence must not be read as "none".
+	Unknown []string
+}
+
+// Coded is a coded fact with the words beside it.
+type Coded struct {
+	Codes  []Code
+	Text   string
+	Active bool
+	Date   time.Time // onset, or when it was done; zero if unknown
+}
+
+// Code is one code of one system, with the system's canonical URI.
+type Code struct {
+	System, Code, Display string
+}
+
+// Medication is a drug the patient is recorded as taking.
+type Medication struct {
+	Reference string
+	Codes     []Code
+	Text      string
+	Active    bool
+	Start     time.Time // zero if unknown
+	End       time.Time
+}
+
+// Order is one draft order.
+type Order struct {
+	Reference string // "MedicationRequest/mr-103"
+	Selected  bool   // the prescriber is choosing this one now; others are context
+	Codes     []Code // RxNorm SCD, SBD, pack, IN, MIN; NDC; others
+	Text      string
+	Route     []Code
+	Reasons   []Coded // indication, as given in the order
+	Doses     []Dose
+}
+
+// Dose is one dosage instruction as far as it could be read; nil is unknown.
+type Dose struct {
+	Value  *float64
+	Unit   string // UCUM code
+	PerDay *float64
+	Text   string
+}
+
+// Input is everything advice is made from.
+type Input struct {
+	Now         time.Time
+	Patient     Patient
+	Orders      []Order
+	Reports     []Report
+	Medications []Medication
+	// Unread names resources that speak of genes but could not be read.
+	Unread []Unread
+	// Searched names the sources that were asked, in words for a reader:
+	// "prefetch", "this server's records".
+	Searched []string
+	// Missing says in words what could not be searched and why; not empty
+	// means evidence may exist that is not in Reports.
+	Missing []string
+	// TestOrdered says that a test of these genes is ordered already.
+	TestOrdered map[string]bool
+}
+
+// Unread is a resource whose meaning is unknown to us.
+type Unread struct {
+	Reference string
+	Gene      string // "" if unknown
+	Reason    string
+}
+
+// Indicator says how serious a piece of advice is, in CDS Hooks' words.
+type Indicator int
+
+// The indicators.
+const (
+	Info Indicator = iota
+	Warning
+	Critical
+)
+
+// AdviceKind says what sort of answer this is.
+type AdviceKind int
+
+// The kinds of advice.
+const (
+	Recommend  AdviceKind = iota // one row applies
+	Choices                      // several rows, by population, indication or candidate
+	Partial                      // a row reached with a gene of its pair missing
+	Unusable                     // evidence exists and cannot be used: says why
+	Pretest                      // a decisive gene was never tested
+	Incomplete                   // evidence could not be searched
+)
+
+// Row is one guideline row as it applies to this patient.
+type Row struct {
+	ID         string // of the rule in our knowledge files
+	Version    string // of the knowledge: source and date
+	Population string // "" if the row is for everybody
+	Strength   string // "strong", "moderate", "optional", "no recommendation"
+	Action     string // kind: "avoid", "adjust_dose", "alternative", …
+	Text       string // the advice, in words, Rules of use 20 applied
+	Because    []string
+	Match      map[string]string // gene -> key that matched
+	Indicator  Indicator
+}
+
+// ActionKind says what a suggestion does to the draft order.
+type ActionKind int
+
+// The kinds of action.
+const (
+	CancelOrder ActionKind = iota
+)
+
+// Action is something the prescriber can accept with one click.
+type Action struct {
+	Kind  ActionKind
+	Label string
+}
+
+// Link points to further reading.
+type Link struct {
+	Label, URL string
+}
+
+// Step is one step of the evidence trail, from a resource to the advice.
+type Step struct {
+	Kind string // "report", "allele", "activity", "phenotype", "rule", "advice"
+	Gene string
+	Text string
+	Ref  string // resource, allele, rule id
+}
+
+// Advice is one answer about one order. All genes of a drug are in one Advice.
+type Advice struct {
+	Order     Order
+	Drug      string // ingredient
+	RxCUI     string
+	Kind      AdviceKind
+	Indicator Indicator
+	Summary   string // plain text, one sentence, any length
+	Rows      []Row
+	Findings  []Finding
+	Notes     []string // what the reader must know besides: caveats, unscreened alternatives, label notes
+	Settles   []string // what would settle an open question
+	Actions   []Action
+	Guideline string // label of the source
+	URL       string // of the guideline
+	Links     []Link
+	Trail     []Step
+}
+
+// Silence is an order that got no advice, and why. It holds no patient data.
+type Silence struct {
+	Order  string // reference
+	Drug   string // ingredient, if known
+	Reason string // one of the reasons in docs/reference/cards.md
+}

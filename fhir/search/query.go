@@ -1,0 +1,84 @@
+// Package search turns search URLs into queries and resources into index
+// entries. Both sides speak one language: ordered byte strings under a
+// parameter's name. A store needs to know nothing about dates, tokens or
+// quantities: it keeps entries sorted and answers which resources have an
+// entry inside a range.
+//
+// Start with [Registry]: the compiled search parameters.
+package search
+
+import (
+	"github.com/starling-fhir/starling/fhir"
+)
+
+// Entry is one index entry of one resource: a value under a parameter.
+//
+// Value's first byte is its class (see encode.go); within a class values are
+// in the order FHIR compares them. A value is at most 512 bytes.
+type Entry struct {
+	Param string
+	Value []byte
+}
+
+// Range selects entries of one parameter: From <= value < To. A nil To has no
+// upper end. Keep, if set, must also accept the value.
+type Range struct {
+	From, To []byte
+	Keep     func(value []byte) bool
+}
+
+// Clause is one predicate of a query: a resource matches if any of its entries
+// under Param lies in any of Ranges; with Not, if none does. An empty Ranges
+// matches nothing (with Not: everything).
+type Clause struct {
+	Param  string
+	Ranges []Range
+	Not    bool
+}
+
+// Sort is one sort key. The resource's key under Param is its least value
+// inside Range (with Desc: its greatest); resources without one come last,
+// whatever the direction.
+type Sort struct {
+	Param string
+	Range Range
+	Desc  bool
+}
+
+// Total says how hard to try to count all matches.
+type Total int
+
+// The three ways to count.
+const (
+	// TotalCheap gives the exact total if it is known within 10,000 index
+	// rows, else none.
+	TotalCheap Total = iota
+	TotalNone
+	TotalAccurate
+)
+
+// Query is a typed, validated search, the same for every store. All clauses
+// must hold.
+type Query struct {
+	// Types are the resource types to search, sorted; empty means all.
+	Types []string
+	Where []Clause
+	Sort  []Sort
+	// Count is the page size, 0 to 1,000. With 0 only the total is asked for.
+	Count int
+	Total Total
+	// Cursor continues an earlier page. It is what a Page's Next said.
+	Cursor string
+	// Identity names the query for cursors: equal queries have equal
+	// identities, whatever the page. Access is part of it.
+	Identity string
+}
+
+// Page is a part of a query's answer.
+type Page struct {
+	Resources []*fhir.Resource
+	// Total is the number of all matches, or -1 if it was not counted.
+	Total int64
+	// Next continues behind this page; "" if there is no more.
+	Next string
+}

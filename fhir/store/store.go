@@ -1,0 +1,119 @@
+// Package store says what a store must do. storetest says it in tests, and
+// every implementation passes them unchanged: embedded (a folder) and, later,
+// mongo.
+package store
+
+import (
+	"context"
+	"time"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// Limits that hold in every store. Beyond them an error is TooLarge.
+const (
+	MaxResourceBytes = 5 << 20
+	MaxEntries       = 20_000 // index entries a resource
+	MaxEntryBytes    = 512
+)
+
+// Store keeps versions of resources and finds them. Its methods are safe for
+// concurrent use and return errors of package fhir, never a driver's.
+type Store interface {
+	// Read returns the newest version. The error is NotFound if there never
+	// was one; a deletion is returned as such, with no error.
+	Read(ctx context.Context, key fhir.Key) (*fhir.Resource, error)
+
+	// ReadVersion returns one version, which may be a deletion. The error is
+	// NotFound if there is no such version.
+	ReadVersion(ctx context.Context, key fhir.Key, version int64) (*fhir.Resource, error)
+
+	// History returns versions, newest first.
+	History(ctx context.Context, h HistoryQuery) (*search.Page, error)
+
+	// Search answers a query. Pages of one query never repeat or lose a
+	// resource that did not change meanwhile. The error is Invalid for a
+	// cursor that is not ours or belongs to another query, Expired for one
+	// that is too old, TooCostly for a query the store will not run.
+	Search(ctx context.Context, q search.Query) (*search.Page, error)
+
+	// Write applies all changes or none and returns the new versions in the
+	// order of changes. It is durable when it returns. Two changes of one key
+	// are Invalid. For errors that concern one change the error is a
+	// *ChangeError.
+	Write(ctx context.Context, changes []Change) ([]*fhir.Resource, error)
+
+	// Ping returns nil if the store can answer. The error is Unavailable.
+	Ping(ctx context.Context) error
+
+	// Close waits for what is under way and releases everything. Later calls
+	// of any method are Unavailable.
+	Close() error
+}
+
+// Change is one change of one resource.
+type Change struct {
+	Key    fhir.Key
+	Method fhir.Method // Delete deletes; every other method writes Body
+	Body   fhir.Body   // for a deletion: zero
+
+	// Entries are the resource's index entries without _lastUpdated, which the
+	// store adds as it stamps the version. Duplicates are allowed.
+	Entries []search.Entry
+	// Patients are the ids of the compartments the resource is in.
+	Patients []string
+
+	// IfVersion, if not 0, is the version that must be the newest, and not a
+	// deletion; else the error is VersionMismatch.
+	IfVersion int64
+	// IfNone demands that there is no newest version other than a deletion;
+	// else the error is Duplicate.
+	IfNone bool
+	// Condition, if set, must still give the keys it gave; else the error is
+	// Conflict. It holds at the moment of the commit, so two writers with the
+	// same criteria cannot both see nothing.
+	Condition *Condition
+}
+
+// Condition is a conditional interaction's search with the answer it gave.
+type Condition struct {
+	Query search.Query
+	Keys  []fhir.Key // in any order; never more than two are asked for
+}
+
+// A Change that deletes what is absent or deleted already changes nothing; its
+// result is the newest version: a deletion, or nil if there never was one.
+
+// ChangeError is an error of Write that one change caused.
+type ChangeError struct {
+	Index int // into the changes of the call
+	Err   error
+}
+
+// Error returns the text of the change's error.
+func (e *ChangeError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the change's error, which has a kind.
+func (e *ChangeError) Unwrap() error { return e.Err }
+
+// HistoryQuery asks for versions. Without Type it is the whole system, without
+// ID the whole type.
+type HistoryQuery struct {
+	Type, ID string
+	// Since leaves out versions made before it; zero means no limit.
+	Since time.Time
+	// At keeps only versions that were current at that time; zero means all.
+	At     time.Time
+	Count  int // page size, 1 to 1,000
+	Cursor string
+}
+
+// Indexer makes a stored resource's index entries anew. A store calls it when
+// its index was made by other definitions than the running ones.
+type Indexer interface {
+	// Hash changes whenever entries may.
+	Hash() string
+	// Index returns the entries and compartments of a stored resource.
+	Index(json []byte) ([]search.Entry, []string, error)
+}
