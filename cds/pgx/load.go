@@ -1,0 +1,44 @@
+package pgx
+
+import (
+	"embed"
+	"io/fs"
+)
+
+// Knowledge is what the server knows of genes, drugs and guidelines. It is
+// read once and never changed, so it may be shared by any number of
+// goroutines.
+type Knowledge struct {
+	genes geneTable
+	drugs drugTable
+	// Version names the edition of the knowledge, such as "2026-05-13": the
+	// newest date any of its files carries.
+	Version string
+}
+
+//go:embed knowledge
+var files embed.FS
+
+// Files returns the knowledge the server is built with.
+func Files() fs.FS {
+	sub, err := fs.Sub(files, "knowledge")
+	if err != nil {
+		panic(err) // the folder's name is a constant of this package
+	}
+	return sub
+}
+
+// Load reads and checks all knowledge. An error names the file and what is
+// wrong with it: duplicates, unknown references, gaps and scores that cannot be
+// read stop the server at its start rather than a card at night.
+func Load(fsys fs.FS) (*Knowledge, error) {
+	genes, err := loadGenes(fsys)
+	if err != nil {
+		return nil, err
+	}
+	drugs, err := loadDrugs(fsys)
+	if err != nil {
+		return nil, err
+	}
+	return &Knowledge{genes: genes, drugs: drugs}, nil
+}
