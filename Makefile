@@ -1,0 +1,135 @@
+# Every target with a "##" behind it is in `make help`.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS   += --no-print-directory
+.DEFAULT_GOAL := help
+
+# Tools are built from source at these versions into .cache/bin.
+GOLANGCI_LINT_VERSION := v2.6.2
+GOVULNCHECK_VERSION   := v1.1.4
+BIN           := $(CURDIR)/.cache/bin
+GOLANGCI_LINT := $(BIN)/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GOVULNCHECK   := $(BIN)/govulncheck-$(GOVULNCHECK_VERSION)
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  := $(shell git rev-parse --short=12 HEAD 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT)
+
+# The race detector needs a C compiler. Without one the tests run without it.
+CC_HERE := $(shell command -v $$(go env CC) 2>/dev/null)
+ifeq ($(CC_HERE),)
+RACE :=
+CGO  := 0
+else
+RACE := -race
+CGO  := 1
+endif
+
+PKG       ?= ./...
+FUZZTIME  ?= 20s
+BENCH     ?= .
+BENCHTIME ?= 1s
+IMAGE     ?= starling:$(VERSION)
+
+.PHONY: help
+help: ## this list
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z0-9-]+:.*## / {printf "  %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+.PHONY: build
+build: ## build bin/starling, one static binary
+	CGO_ENABLED=0 go build -trimpath -ldflags '$(LDFLAGS)' -o bin/starling ./cmd/starling
+
+.PHONY: run
+run: build ## build, load the example patients, print a card and keep serving on 127.0.0.1:8080
+	./bin/starling demo
+
+.PHONY: test
+test: ## all tests, with the race detector where there is a C compiler
+	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector";) \
+	CGO_ENABLED=$(CGO) go test $(RACE) $(PKG)
+
+# HL7's 5,306 example resources, as published on npm. Tests that find them read
+# them too; under -race a fixed twentieth, in test-full all of them.
+R4_EXAMPLES        := hl7.fhir.r4.examples@4.0.1
+R4_EXAMPLES_SHA256 := dce87f1b5b9341867033f7d1f544fa1b5232503f6d62813887ac6b8a8b6cb682
+R4_EXAMPLES_DIR    := $(CURDIR)/.cache/r4-examples
+ifneq ($(wildcard $(R4_EXAMPLES_DIR)/package/package.json),)
+export STARLING_R4_EXAMPLES ?= $(R4_EXAMPLES_DIR)/package
+endif
+
+.PHONY: r4-examples
+r4-examples: $(R4_EXAMPLES_DIR)/package/package.json ## fetch HL7's R4 examples for the tests that read them
+
+$(R4_EXAMPLES_DIR)/package/package.json:
+	mkdir -p $(R4_EXAMPLES_DIR)
+	cd $(R4_EXAMPLES_DIR) && npm pack --silent $(R4_EXAMPLES)
+	cd $(R4_EXAMPLES_DIR) && echo "$(R4_EXAMPLES_SHA256)  hl7.fhir.r4.examples-4.0.1.tgz" | sha256sum --check --quiet
+	tar -xzmf $(R4_EXAMPLES_DIR)/hl7.fhir.r4.examples-4.0.1.tgz -C $(R4_EXAMPLES_DIR)
+
+.PHONY: test-full
+test-full: ## the tests that read large sample sets, on the whole sets, without the race detector
+	STARLING_FULL=1 go test -count=1 ./fhir/resource ./fhir/search
+
+.PHONY: check
+check: fmt-check vet tidy-check lint vuln test-full test ## everything a change must pass; CI runs this
+
+.PHONY: fmt
+fmt: $(GOLANGCI_LINT) ## format the code
+	$(GOLANGCI_LINT) fmt ./...
+
+.PHONY: fmt-check
+fmt-check: $(GOLANGCI_LINT)
+	@diff=$$($(GOLANGCI_LINT) fmt --diff ./...); \
+	if [ -n "$$diff" ]; then echo "$$diff"; echo "not formatted: run make fmt"; exit 1; fi
+
+.PHONY: vet
+vet:
+	go vet ./...
+
+.PHONY: tidy-check
+tidy-check:
+	go mod tidy -diff
+	go mod verify
+
+.PHONY: lint
+lint: $(GOLANGCI_LINT) ## lint by .golangci.yml
+	$(GOLANGCI_LINT) run $(PKG)
+
+# The vulnerability database is on the network: a machine that cannot reach it
+# says so and goes on; a finding fails.
+.PHONY: vuln
+vuln: $(GOVULNCHECK)
+	@out=$$($(GOVULNCHECK) ./... 2>&1) && status=0 || status=$$?; \
+	if [ $$status -eq 3 ]; then echo "$$out"; exit 1; fi; \
+	if [ $$status -ne 0 ]; then echo "govulncheck could not run here (its database is not reachable): skipped"; fi
+
+.PHONY: bench
+bench: ## benchmarks; choose with BENCH=regexp PKG=./fhir/search
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
+
+.PHONY: fuzz
+fuzz: ## every fuzz target in turn, FUZZTIME=20s each
+	@for pkg in $$(git ls-files -co --exclude-standard '*_test.go' | xargs grep -l '^func Fuzz' | xargs -n1 dirname | sort -u); do \
+		for target in $$(grep -ho '^func Fuzz[A-Za-z0-9_]*' $$pkg/*_test.go | cut -d' ' -f2); do \
+			echo "$$pkg $$target"; \
+			go test ./$$pkg -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME); \
+		done; \
+	done
+
+.PHONY: docs
+docs: ## rewrite the generated pages of docs/reference
+	go test ./cmd/starling -run '^TestReference' -update
+
+.PHONY: image
+image: ## build the container image
+	@docker info >/dev/null 2>&1 || { echo "make image needs a running container engine; none answers here" >&2; exit 1; }
+	docker build --build-arg VERSION=$(VERSION) --build-arg COMMIT=$(COMMIT) -t $(IMAGE) .
+
+$(GOLANGCI_LINT):
+	GOBIN=$(BIN) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv $(BIN)/golangci-lint $@
+
+$(GOVULNCHECK):
+	GOBIN=$(BIN) go install golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK_VERSION)
+	mv $(BIN)/govulncheck $@
