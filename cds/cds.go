@@ -1,6 +1,10 @@
 // Package cds speaks the CDS Hooks protocol, https://cds-hooks.hl7.org/2.0/:
 // discovery and service calls. It knows no medicine: services are values in a
 // list, and [NewHandler] refuses a list with duplicates or gaps.
+//
+// The way of a call: [Handler.call] reads it (request.go), the service answers,
+// finish.go sees to it that the answer keeps the rules of the protocol, and one
+// line in the log says what became of it (log.go).
 package cds
 
 import (
@@ -58,6 +62,17 @@ type Authorization struct {
 type Response struct {
 	Cards     []Card          `json:"cards"`
 	Extension json.RawMessage `json:"extension,omitempty"`
+
+	// Reasons explain in the call log what the cards do not show, above all
+	// why there is no card. They never hold patient data.
+	Reasons []Reason `json:"-"`
+}
+
+// Reason is one line of the explanation of an answer. Both members are written
+// to the log.
+type Reason struct {
+	Code    string // such as "standard-dosing" or "unmapped-order"
+	Subject string // a drug or a code of a terminology, never a patient
 }
 
 // Card is one piece of advice. https://cds-hooks.hl7.org/2.0/#card-attributes
