@@ -69,7 +69,9 @@ type Schema struct {
 	// elements name. A value set that R4 does not list (currencies, MIME
 	// types, UCUM) is absent.
 	codes map[string][]string
-	types []string // resource types, sorted
+	// systems are the same codes by code system.
+	systems map[string]map[string][]string
+	types   []string // resource types, sorted
 }
 
 // LoadSchema returns the embedded definitions, which are read once and never
@@ -83,6 +85,7 @@ func readSchema() (*Schema, error) {
 		elements: make(map[string]*Element, 8000),
 		children: make(map[string][]*Element, 1500),
 		codes:    make(map[string][]string, 256),
+		systems:  make(map[string]map[string][]string, 256),
 	}
 	if err := s.loadElements(); err != nil {
 		return nil, err
@@ -166,14 +169,18 @@ func (s *Schema) loadElements() error {
 
 func (s *Schema) loadCodes() error {
 	return rows("codes.tsv", 3, func(cells []string) error {
-		set := s.codes[cells[0]]
-		for code := range strings.SplitSeq(cells[2], " ") {
-			if !slices.Contains(set, code) {
-				set = append(set, code)
-			}
+		set, system := cells[0], cells[1]
+		codes := strings.Split(cells[2], " ")
+		if s.systems[set] == nil {
+			s.systems[set] = make(map[string][]string, 1)
 		}
-		slices.Sort(set)
-		s.codes[cells[0]] = set
+		if s.systems[set][system] != nil {
+			return fmt.Errorf("%s has %s twice", set, system)
+		}
+		s.systems[set][system] = codes
+		all := append(s.codes[set], codes...)
+		slices.Sort(all)
+		s.codes[set] = slices.Compact(all)
 		return nil
 	})
 }
