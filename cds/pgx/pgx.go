@@ -165,6 +165,8 @@ type Order struct {
 	Route     []Code
 	Reasons   []Coded // indication, as given in the order
 	Doses     []Dose
+	// Days is how long the order is to run; nil if it does not say.
+	Days *float64
 }
 
 // Dose is one dosage instruction as far as it could be read; nil is unknown.
@@ -192,6 +194,17 @@ type Input struct {
 	Missing []string
 	// TestOrdered says that a test of these genes is ordered already.
 	TestOrdered map[string]bool
+	// Policy is what the site has switched off or made more or less serious.
+	Policy Policy
+}
+
+// Policy is a site's own choice about advice. The zero Policy changes nothing.
+type Policy struct {
+	OffGenes map[string]bool // HGNC symbols; an off gene counts as never tested
+	OffDrugs map[string]bool // ingredient names
+	// Severity replaces the indicator of a rule (by its id) or of all rules
+	// of a drug (by its name); a rule's own entry wins.
+	Severity map[string]Indicator
 }
 
 // Unread is a resource whose meaning is unknown to us.
@@ -267,7 +280,7 @@ type Step struct {
 // Advice is one answer about one order. All genes of a drug are in one Advice.
 type Advice struct {
 	Order     Order
-	Drug      string // ingredient
+	Drug      string // ingredient, or "a / b" for a combination product
 	RxCUI     string
 	Kind      AdviceKind
 	Indicator Indicator
