@@ -1,0 +1,236 @@
+package embedded
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// change is one change made ready for the serial section: all that does not
+// depend on the time of the commit.
+type change struct {
+	*store.Change
+	typ      uint16
+	patients []string       // sorted, each once
+	entries  []forwardEntry // sorted, each once, without _lastUpdated
+
+	// What the change does to the version that base is the head of.
+	base    head
+	noop    bool     // deletes what is not there
+	forward []byte   // the new forward row but for _lastUpdated; nil for a deletion
+	adds    [][]byte // index keys up to the document number
+	closes  [][]byte // index keys of entries that end
+	oldRow  []byte   // key of the forward row that is superseded; nil if none
+}
+
+// check refuses what no store may keep and returns the change with its entries
+// in order.
+func (s *Store) check(c *store.Change) (*change, error) {
+	if _, err := fhir.ParseKey(c.Key.Type, c.Key.ID); err != nil {
+		return nil, err
+	}
+	if methodNumber(c.Method) == 0 {
+		return nil, fhir.Errorf(fhir.Invalid, "%q is no method a version can come from", c.Method)
+	}
+	ready := &change{Change: c}
+	if c.Method == fhir.Delete {
+		return ready, nil
+	}
+	if size := len(c.Body.Head) + len(c.Body.Tail); size == 0 {
+		return nil, fhir.Errorf(fhir.Invalid, "%s has no body", c.Key)
+	} else if size > store.MaxResourceBytes {
+		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d bytes; at most %d are allowed", c.Key, size, store.MaxResourceBytes)
+	}
+	if len(c.Entries) > store.MaxEntries {
+		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d index entries; at most %d are allowed", c.Key, len(c.Entries), store.MaxEntries)
+	}
+	for i := range c.Entries {
+		if size := len(c.Entries[i].Value); size > store.MaxEntryBytes {
+			return nil, fhir.Errorf(fhir.TooLarge, "%s has an index entry of %d bytes under %q; at most %d are allowed",
+				c.Key, size, c.Entries[i].Param, store.MaxEntryBytes)
+		}
+	}
+	ready.patients = slices.Compact(slices.Sorted(slices.Values(c.Patients)))
+	return ready, nil
+}
+
+// number gives the change's type and parameters their numbers.
+func (s *Store) number(c *change) error {
+	var err error
+	if c.typ, err = s.types.add(c.Key.Type); err != nil {
+		return err
+	}
+	if c.Method == fhir.Delete {
+		return nil
+	}
+	c.entries, err = s.numbered(make([]forwardEntry, 0, len(c.Entries)+1), c.Entries)
+	return err
+}
+
+// numbered turns entries into those of a forward row, with that of existence
+// first.
+func (s *Store) numbered(dst []forwardEntry, entries []search.Entry) ([]forwardEntry, error) {
+	dst = append(dst, forwardEntry{param: existParam})
+	for _, e := range entries {
+		param, err := s.params.add(e.Param)
+		if err != nil {
+			return nil, err
+		}
+		dst = append(dst, forwardEntry{param: param, value: e.Value})
+	}
+	slices.SortFunc(dst, compareEntries)
+	return slices.CompactFunc(dst, func(a, b forwardEntry) bool { return compareEntries(a, b) == 0 }), nil
+}
+
+func compareEntries(a, b forwardEntry) int {
+	if c := cmp.Compare(a.param, b.param); c != 0 {
+		return c
+	}
+	return bytes.Compare(a.value, b.value)
+}
+
+// findHead returns the head of a key as the reader sees it.
+func findHead(r pebble.Reader, typ uint16, id string) (head, error) {
+	var space [80]byte
+	value, closer, err := r.Get(headKey(space[:0], typ, id))
+	if err == pebble.ErrNotFound {
+		return head{}, nil
+	}
+	if err != nil {
+		return head{}, err
+	}
+	h, err := parseHead(value)
+	if closeErr := closer.Close(); err == nil {
+		err = closeErr
+	}
+	return h, err
+}
+
+// prepare works out what a change does to the version with the given head: the
+// difference of their index entries.
+func (s *Store) prepare(c *change, base head) error {
+	c.base, c.noop = base, false
+	c.adds, c.closes, c.forward, c.oldRow = c.adds[:0], c.closes[:0], nil, nil
+	alive := base.version > 0 && !base.deleted
+	if c.Method == fhir.Delete && !alive {
+		c.noop = true
+		return nil
+	}
+	if base.version == 0 && base.doc == 0 {
+		base.doc = s.nextDoc.Add(1)
+		c.base.doc = base.doc
+	}
+
+	var old []forwardEntry
+	var oldTime uint64
+	lastUpdated, _ := s.params.number(lastUpdatedParam)
+	if alive {
+		row, t, err := s.newestForward(base.doc)
+		if err != nil {
+			return err
+		}
+		if row == nil {
+			return errRow
+		}
+		oldTime = t
+		c.oldRow = forwardKey(nil, base.doc, t)
+		if err := eachForward(row, func(e forwardEntry) bool {
+			if e.from == 0 {
+				e.from = t
+			}
+			old = append(old, e)
+			return true
+		}); err != nil {
+			return err
+		}
+	}
+	end := func(e forwardEntry) {
+		c.closes = append(c.closes, indexKey(nil, c.typ, e.param, e.value, base.doc, e.from))
+	}
+	begin := func(e forwardEntry) {
+		key := appendValue(indexPrefix(make([]byte, 0, len(e.value)+24), c.typ, e.param), e.value)
+		c.adds = append(c.adds, append48(key, base.doc))
+	}
+	_ = oldTime
+
+	// Both lists are sorted, but for _lastUpdated at the end of the old one.
+	i := 0
+	next := func() (forwardEntry, bool) {
+		for i < len(old) && old[i].param == lastUpdated && lastUpdated != 0 {
+			end(old[i])
+			i++
+		}
+		if i < len(old) {
+			return old[i], true
+		}
+		return forwardEntry{}, false
+	}
+	for _, e := range c.entries {
+		was, more := next()
+		for more && compareEntries(was, e) < 0 {
+			end(was)
+			i++
+			was, more = next()
+		}
+		if more && compareEntries(was, e) == 0 {
+			e.from = was.from
+			i++
+		} else {
+			begin(e)
+		}
+		c.forward = e.append(c.forward)
+	}
+	for was, more := next(); more; was, more = next() {
+		end(was)
+		i++
+	}
+	return nil
+}
+
+// newestForward returns a copy of a document's newest forward row and its time.
+func (s *Store) newestForward(doc uint64) ([]byte, uint64, error) {
+	prefix := append48([]byte{tableForward}, doc)
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: prefix, UpperBound: after(prefix)})
+	if err != nil {
+		return nil, 0, err
+	}
+	var row []byte
+	var t uint64
+	if it.First() {
+		row = append([]byte{}, it.Value()...)
+		t = max48 - read48(it.Key()[1+num48Len:])
+	}
+	return row, t, it.Close()
+}
+
+// prepareAll finds each change's head and prepares the change, before the
+// serial section. It returns the logical time that was newest when it began:
+// whatever has not changed since then need not be looked at again.
+func (s *Store) prepareAll(ctx context.Context, changes []*change) (uint64, error) {
+	s.commit.Lock()
+	base := s.newest.t
+	s.commit.Unlock()
+	for _, c := range changes {
+		if ctx.Err() != nil {
+			return 0, cancelled(ctx)
+		}
+		if err := s.number(c); err != nil {
+			return 0, err
+		}
+		h, err := findHead(s.db, c.typ, c.Key.ID)
+		if err != nil {
+			return 0, err
+		}
+		if err := s.prepare(c, h); err != nil {
+			return 0, err
+		}
+	}
+	return base, nil
+}

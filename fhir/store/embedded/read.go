@@ -1,0 +1,92 @@
+package embedded
+
+import (
+	"context"
+	"errors"
+
+	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/starling-fhir/starling/fhir"
+)
+
+// Read returns the newest version; see [store.Store].
+func (s *Store) Read(ctx context.Context, key fhir.Key) (*fhir.Resource, error) {
+	return s.read(ctx, key, 0)
+}
+
+// ReadVersion returns one version; see [store.Store].
+func (s *Store) ReadVersion(ctx context.Context, key fhir.Key, version int64) (*fhir.Resource, error) {
+	if version < 1 {
+		return nil, fhir.Errorf(fhir.NotFound, "%s has no version %d", key, version)
+	}
+	return s.read(ctx, key, version)
+}
+
+// read returns a version, with 0 the newest one that is visible.
+func (s *Store) read(ctx context.Context, key fhir.Key, version int64) (*fhir.Resource, error) {
+	if err := s.gate.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.gate.leave()
+	absent := fhir.Errorf(fhir.NotFound, "%s is not known", key)
+	if version != 0 {
+		absent = fhir.Errorf(fhir.NotFound, "%s has no version %d", key, version)
+	}
+	now := s.visible.Load().t
+	typ, ok := s.types.number(key.Type)
+	if !ok {
+		return nil, absent
+	}
+	h, err := findHead(s.db, typ, key.ID)
+	if err != nil {
+		return nil, s.internal(ctx, err, "reading")
+	}
+	newest := version == 0
+	if newest {
+		version = h.version
+	}
+	if h.version == 0 || version > h.version {
+		version = 0
+	}
+	// A version that is not durable yet is not there yet.
+	for ; version > 0; version-- {
+		res, t, err := s.versionAt(s.db, key, h.doc, version)
+		if err != nil {
+			return nil, s.internal(ctx, err, "reading")
+		}
+		if t <= now {
+			return res, nil
+		}
+		if !newest {
+			break
+		}
+	}
+	return nil, absent
+}
+
+// version returns one version, which must be there.
+func (s *Store) version(r pebble.Reader, key fhir.Key, doc uint64, version int64) (*fhir.Resource, error) {
+	res, _, err := s.versionAt(r, key, doc, version)
+	return res, err
+}
+
+// versionAt returns one version, which must be there, and its logical time.
+func (s *Store) versionAt(r pebble.Reader, key fhir.Key, doc uint64, version int64) (*fhir.Resource, uint64, error) {
+	var space [16]byte
+	value, closer, err := r.Get(versionKey(space[:0], doc, version))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, 0, errRow
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	row, err := parseVersion(value)
+	var res *fhir.Resource
+	if err == nil {
+		res = row.resource(key.Type, version)
+	}
+	if closeErr := closer.Close(); err == nil {
+		err = closeErr
+	}
+	return res, row.t, err
+}

@@ -1,0 +1,3 @@
+package embedded
+
+func (s *Store) rebuildIfStale() error { return nil }
