@@ -1,0 +1,179 @@
+package search
+
+import (
+	"bytes"
+	"cmp"
+	"slices"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// maxEntries is the most index entries a resource may have.
+const maxEntries = 20_000
+
+// walker takes a tree's nodes to the parameters that want them.
+type walker struct {
+	root  *resource.Node
+	visit func(l *leaf, n *resource.Node)
+}
+
+// walk visits what t wants of n, which is the index-th element of its list.
+func (w *walker) walk(n *resource.Node, index int, t *trie) {
+	switch n.Kind {
+	case resource.Null:
+		return
+	case resource.Array:
+		for i := range n.Items {
+			w.walk(&n.Items[i], i, t)
+		}
+		return
+	}
+	for _, l := range t.leaves {
+		w.visit(l, n)
+	}
+	for i := range t.guards {
+		if g := &t.guards[i]; g.pass(w.root, n, index) {
+			w.walk(n, index, g.next)
+		}
+	}
+	if len(t.branches) == 0 {
+		return
+	}
+	for i := range n.Fields {
+		f := &n.Fields[i]
+		for j := range t.branches {
+			if t.branches[j].name == f.Name {
+				w.walk(&f.Node, 0, t.branches[j].next)
+				break
+			}
+		}
+	}
+}
+
+// extraction gathers the entries of one resource.
+type extraction struct {
+	root     *resource.Node
+	entries  []Entry
+	patients []string
+	tooMany  bool
+
+	arena []byte // what values are cut from
+	start int    // of the value under construction
+}
+
+const arenaSize = 4096
+
+// value starts a value of a class. The caller appends its parts and hands the
+// result to add before it starts the next.
+func (x *extraction) value(class byte) []byte {
+	if cap(x.arena)-len(x.arena) < maxEntryBytes {
+		x.arena = make([]byte, 0, arenaSize)
+	}
+	x.start = len(x.arena)
+	return append(x.arena[x.start:], class)
+}
+
+// add adds an entry. v may be cut from the arena.
+func (x *extraction) add(param string, v []byte) {
+	if len(x.entries) >= maxEntries {
+		x.tooMany = true
+		return
+	}
+	if cap(x.arena) > len(x.arena) && len(v) > 0 && &v[0] == &x.arena[:len(x.arena)+1][len(x.arena)] {
+		x.arena = x.arena[:len(x.arena)+len(v)]
+		v = v[:len(v):len(v)]
+	}
+	x.entries = append(x.entries, Entry{param, v})
+}
+
+func (x *extraction) patient(id string) {
+	if !slices.Contains(x.patients, id) {
+		x.patients = append(x.patients, id)
+	}
+}
+
+// Extract returns the index entries of a resource, sorted and without
+// duplicates, and the ids of the Patient compartments it is in, sorted. The
+// resource is one that the gate accepted; what cannot be read is left out.
+// _lastUpdated is not among the entries: see LastUpdated.
+//
+// The error is Invalid for an unknown resource type and TooLarge for a
+// resource with more than 20,000 entries.
+func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
+	typ := root.Str("resourceType")
+	set := r.types[typ]
+	if set == nil {
+		return nil, nil, fhir.Errorf(fhir.Invalid, "%q is not a resource type", clip(typ))
+	}
+	x := &extraction{root: root, entries: make([]Entry, 0, 48)}
+	if id := root.Str("id"); typ == "Patient" && id != "" {
+		x.patient(id)
+	}
+	w := walker{root: root, visit: func(l *leaf, n *resource.Node) {
+		before := len(x.entries)
+		l.index(x, l.param, l.typ, n)
+		if len(x.entries) == before && l.param.Type != TypeComposite {
+			x.add(l.param.Name, x.value(classPresent))
+		}
+	}}
+	w.walk(root, 0, set.root)
+	slices.Sort(x.patients)
+	for _, id := range x.patients {
+		x.add(compartmentParam, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))
+	}
+	if x.tooMany {
+		return nil, nil, fhir.Errorf(fhir.TooLarge, "the resource has more than %d searchable values", maxEntries)
+	}
+	return x.sorted(), x.patients, nil
+}
+
+// compartmentParam is a parameter of ours under which a resource has an entry
+// for each compartment it is in. Searches cannot name it; InPatients does.
+const compartmentParam = "_compartment"
+
+// sorted sorts the entries and drops duplicates, and presence entries beside
+// others.
+func (x *extraction) sorted() []Entry {
+	slices.SortFunc(x.entries, func(a, b Entry) int {
+		if a.Param != b.Param {
+			return cmp.Compare(a.Param, b.Param)
+		}
+		return bytes.Compare(a.Value, b.Value)
+	})
+	out := x.entries[:0]
+	for i, e := range x.entries {
+		if len(out) > 0 && out[len(out)-1].Param == e.Param && bytes.Equal(out[len(out)-1].Value, e.Value) {
+			continue
+		}
+		if e.Value[0] == classPresent && i+1 < len(x.entries) && hasOther(x.entries[i+1:], e.Param) {
+			continue
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// hasOther reports whether entries, which are sorted, go on with one of param
+// that is not a presence entry.
+func hasOther(entries []Entry, param string) bool {
+	for _, e := range entries {
+		if e.Param != param {
+			return false
+		}
+		if e.Value[0] != classPresent {
+			return true
+		}
+	}
+	return false
+}
+
+// Index returns the entries and compartments of a stored resource, for a store
+// that makes its index anew.
+func (r *Registry) Index(json []byte) ([]Entry, []string, error) {
+	root, err := resource.Decode(json)
+	if err != nil {
+		return nil, nil, err
+	}
+	return r.Extract(root)
+}

@@ -1,0 +1,208 @@
+package search
+
+import (
+	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// Reference parameters: https://hl7.org/fhir/R4/search.html#reference, on
+// Reference, canonical and uri elements.
+
+// link is what a reference points at.
+type link struct {
+	key     fhir.Key // of a relative reference to a resource
+	url     string   // else: an absolute URL, a URN or a canonical
+	version string
+}
+
+// parseLink reads the text of a reference. ok is false for a reference to a
+// contained resource.
+//
+// https://hl7.org/fhir/R4/references.html#literal
+func parseLink(s string) (link, bool) {
+	if s == "" || s[0] == '#' {
+		return link{}, false
+	}
+	if !absolute(s) {
+		if key, version, ok := relative(s); ok {
+			return link{key: key, version: version}, true
+		}
+	}
+	if base, version, ok := cutHistory(s); ok && absolute(s) {
+		return link{url: base, version: version}, true
+	}
+	url, version, _ := strings.Cut(s, "|")
+	return link{url: url, version: version}, true
+}
+
+// absolute reports whether s starts with a scheme: "http:", "urn:".
+func absolute(s string) bool {
+	i := strings.IndexAny(s, ":/")
+	return i > 0 && s[i] == ':'
+}
+
+// relative reads Type/id or Type/id/_history/version.
+func relative(s string) (key fhir.Key, version string, ok bool) {
+	if base, v, found := cutHistory(s); found {
+		s, version = base, v
+	}
+	typ, id, found := strings.Cut(s, "/")
+	if !found || !fhir.ValidID(id) || !resource.KnownType(typ) {
+		return fhir.Key{}, "", false
+	}
+	return fhir.Key{Type: typ, ID: id}, version, true
+}
+
+func cutHistory(s string) (base, version string, ok bool) {
+	const history = "/_history/"
+	i := strings.LastIndex(s, history)
+	if i < 0 || !fhir.ValidID(s[i+len(history):]) {
+		return s, "", false
+	}
+	return s[:i], s[i+len(history):], true
+}
+
+// targetType returns the type a reference points at, or "": from its literal,
+// from the contained resource it names, or from Reference.type.
+func targetType(root, n *resource.Node) string {
+	literal := n.Str("reference")
+	if id, ok := strings.CutPrefix(literal, "#"); ok {
+		for i, list := 0, root.List("contained"); i < len(list); i++ {
+			if list[i].Str("id") == id {
+				return list[i].Str("resourceType")
+			}
+		}
+		return ""
+	}
+	base, _, _ := cutHistory(literal)
+	if i := strings.LastIndexByte(base, '/'); i > 0 {
+		typ := base[strings.LastIndexByte(base[:i], '/')+1 : i]
+		if resource.KnownType(typ) {
+			return typ
+		}
+	}
+	return n.Str("type")
+}
+
+// indexReference adds the entries of a reference parameter.
+func indexReference(x *extraction, p *Param, typ string, n *resource.Node) {
+	switch typ {
+	case "Reference":
+		if l, ok := parseLink(n.Str("reference")); ok {
+			x.link(p, l)
+		}
+		if id := n.Get("identifier"); id != nil && id.Str("value") != "" {
+			v := appendText(x.value(classReferenceIdentifier), id.Str("system"), maxCodeText)
+			x.add(p.Name, appendText(v, id.Str("value"), maxCodeText))
+		}
+	case "Resource": // Bundle.composition and Bundle.message point at an entry
+		if key := (fhir.Key{Type: n.Str("resourceType"), ID: n.Str("id")}); fhir.ValidID(key.ID) {
+			x.link(p, link{key: key})
+		}
+	default: // canonical, uri
+		if l, ok := parseLink(n.Text); ok && n.Kind == resource.String {
+			x.link(p, l)
+		}
+	}
+}
+
+func (x *extraction) link(p *Param, l link) {
+	if p.compartment && l.key.Type == "Patient" {
+		x.patient(l.key.ID)
+	}
+	for i, v := range l.values() {
+		if i == 0 || l.version != "" {
+			x.add(p.Name, v)
+		}
+	}
+}
+
+// values returns the entry of any version and the entry of this version.
+func (l link) values() [2][]byte {
+	if l.url == "" {
+		any := appendText([]byte{classReference}, l.key.Type, maxCodeText)
+		any = appendText(any, l.key.ID, maxCodeText)
+		one := append([]byte{classReferenceVersion}, any[1:]...)
+		return [2][]byte{any, appendText(one, l.version, maxVersionText)}
+	}
+	any := appendText([]byte{classReferenceURL}, l.url, maxURIText)
+	one := appendText([]byte{classReferenceURLVersion}, l.url, maxURIText-maxVersionText)
+	return [2][]byte{any, appendText(one, l.version, maxVersionText)}
+}
+
+// referenceRanges reads a value of a reference search: Type/id, id, an absolute
+// URL or a canonical, with or without a version. base is our own address: what
+// starts with it is the same as the relative reference.
+func referenceRanges(params []*Param, text, base string) ([]Range, error) {
+	if l, ok := localLink(text, base); ok {
+		out := []Range{l.exact()}
+		if base != "" {
+			out = append(out, link{url: base + "/" + l.key.String(), version: l.version}.exact())
+		}
+		return out, nil
+	}
+	l, ok := parseLink(text)
+	if !ok {
+		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: write Type/id, id or a URL", clip(text))
+	}
+	out := []Range{l.exact()}
+	if !fhir.ValidID(text) {
+		if typ, _, found := strings.Cut(text, "/"); found && !absolute(text) && !canBeURL(params) {
+			return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: there is no resource type %q with such an id", clip(text), clip(typ))
+		}
+		return out, nil
+	}
+	for _, typ := range targets(params) {
+		local := link{key: fhir.Key{Type: typ, ID: text}}
+		out = append(out, local.exact())
+		if base != "" {
+			out = append(out, link{url: base + "/" + local.key.String()}.exact())
+		}
+	}
+	return out, nil
+}
+
+// localLink reads a reference to a resource of ours.
+func localLink(text, base string) (link, bool) {
+	if base != "" {
+		if rest, ok := strings.CutPrefix(text, base+"/"); ok {
+			text = rest
+		}
+	}
+	key, version, ok := relative(text)
+	return link{key: key, version: version}, ok
+}
+
+// exact selects what l names: any version unless it names one.
+func (l link) exact() Range {
+	v := l.values()
+	if l.version != "" {
+		return exactly(v[1])
+	}
+	return exactly(v[0])
+}
+
+// canBeURL reports whether a parameter looks at canonical or uri elements,
+// which may hold any text.
+func canBeURL(params []*Param) bool {
+	for _, p := range params {
+		if p.has("canonical") || p.has("uri") {
+			return true
+		}
+	}
+	return false
+}
+
+// targets returns the types that any of params may point at.
+func targets(params []*Param) []string {
+	var out []string
+	for _, p := range params {
+		if len(p.Targets) == 0 {
+			return resource.Types()
+		}
+		out = append(out, p.Targets...)
+	}
+	return unique(out)
+}
