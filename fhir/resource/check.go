@@ -20,6 +20,9 @@ type checker struct {
 	uses      []localUse    // uses of "#id", for dom-3
 	nested    []nestedNode  // resources to be checked by themselves
 	copy      copyDirective // how the copy for jsonformat differs from the tree
+
+	trace  []byte // the structure of the resource, see trace.go
+	weight int    // bytes of names, texts and marks, as if nothing were escaped
 }
 
 // nestedNode is a resource inside a Bundle or Parameters.
@@ -30,6 +33,7 @@ type nestedNode struct {
 
 // resource checks the object n against the shape of its type.
 func (c *checker) resource(sh *shape, n *Node) {
+	c.traceShape(sh)
 	if sh.members["contained"] != nil {
 		c.contained = n.List("contained")
 	}
@@ -81,6 +85,8 @@ func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) {
 			c.choiceTwice(sh, n, m)
 		}
 		seen.add(m.bit)
+		c.weight += len(f.Name) + 4
+		c.traceMember(m, under)
 		c.place = append(c.place, step{m.element, i, -1})
 		c.member(n, m, under, &f.Node)
 		c.place = c.place[:len(c.place)-1]
@@ -89,6 +95,7 @@ func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) {
 		c.add("invariant", "must have a value or children besides an id (ele-1)")
 		return
 	}
+	c.traceEnd()
 	c.missing(sh, n, seen)
 	for _, r := range sh.rules {
 		if !r.holds(n) {
@@ -122,18 +129,19 @@ func (c *checker) member(parent *Node, m *member, under bool, n *Node) {
 	if m.primitive != nil {
 		twin = c.twin(parent, m, under, n)
 	}
-	at := &c.place[len(c.place)-1]
+	var list listTrace
 	for i := range n.Items {
-		at.item = i
-		item := &n.Items[i]
-		if item.Kind == Null {
+		c.place[len(c.place)-1].item = i
+		list.start(c)
+		if item := &n.Items[i]; item.Kind == Null {
 			c.null(m, under, twin, i)
-			continue
+		} else {
+			c.value(parent, m, under, item)
 		}
-		c.value(parent, m, under, item)
-		at = &c.place[len(c.place)-1] // the walk below may have moved the slice
+		list.end(c)
 	}
-	at.item = -1
+	c.traceWord(traceListEnd)
+	c.place[len(c.place)-1].item = -1
 }
 
 // twin returns the list that goes with a list of primitives: _given for given
@@ -158,6 +166,7 @@ func (c *checker) twin(parent *Node, m *member, under bool, n *Node) *Node {
 // primitive, https://hl7.org/fhir/R4/json.html#primitive.
 func (c *checker) null(m *member, under bool, twin *Node, i int) {
 	c.copy.nulls = true
+	c.traceNull()
 	if m.primitive == nil {
 		c.add("structure", "must not be null")
 		return
@@ -216,6 +225,7 @@ func (c *checker) half(parent *Node, m *member) *Node {
 // primitive checks a primitive's value.
 func (c *checker) primitive(m *member, n *Node) {
 	p := m.primitive
+	c.weight += len(n.Text) + 4
 	if n.Kind != p.kind {
 		c.add("structure", "expected "+p.want+", found "+describe(n))
 		return
@@ -230,9 +240,14 @@ func (c *checker) primitive(m *member, n *Node) {
 	}
 	switch p.name {
 	case "code":
-		if m.codes != nil && !m.codes.has(n.Text) {
+		if m.codes == nil {
+			break
+		}
+		i, ok := slices.BinarySearch(m.codes.codes, n.Text)
+		if !ok {
 			c.add("code-invalid", wrongCode(n.Text, m.codes))
 		}
+		c.traceCode(i)
 	case "xhtml":
 		if problem := narrativeProblem(n.Text); problem != "" {
 			c.add("invariant", problem)

@@ -32,6 +32,7 @@ func (c *checker) containedResource(n *Node) {
 		c.add("invariant", "a contained resource must not have meta.security (dom-5)")
 	}
 	c.inside = n
+	c.traceShape(sh)
 	c.object(sh, n, nil)
 	c.inside = nil
 }

@@ -2,6 +2,7 @@ package resource
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 // backbone element - compiled from the Schema so that a walk over a tree needs
 // one map lookup a member and no string building.
 type shape struct {
+	id       uint16 // unique among all shapes
 	path     string // of the definition: "Patient", "Patient.contact", "HumanName"
 	resource bool   // has a resourceType
 	members  map[string]*member
@@ -21,6 +23,7 @@ type shape struct {
 
 // member is one JSON member of a shape. A choice element has one for each type.
 type member struct {
+	id      uint16 // unique among all members, below 1<<15
 	name    string // in JSON, such as "valueQuantity"
 	element string // in FHIRPath, such as "value"
 	bit     int    // the members of one choice share it
@@ -50,11 +53,6 @@ type codeSet struct {
 	systems map[string][]string
 }
 
-func (s *codeSet) has(code string) bool {
-	_, ok := slices.BinarySearch(s.codes, code)
-	return ok
-}
-
 // shapes are all shapes by the path of their definition.
 var shapes = sync.OnceValues(func() (map[string]*shape, error) {
 	s, err := LoadSchema()
@@ -75,7 +73,10 @@ func compile(s *Schema) (map[string]*shape, error) {
 	for url, systems := range s.systems {
 		sets[url] = &codeSet{name: url[strings.LastIndexByte(url, '/')+1:], codes: s.codes[url], systems: systems}
 	}
-	for path, sh := range all {
+	members := 0
+	for i, path := range slices.Sorted(maps.Keys(all)) {
+		sh := all[path]
+		sh.id = uint16(i)
 		_, sh.resource = slices.BinarySearch(s.types, path)
 		elements := s.children[path]
 		if len(elements) > 128 {
@@ -94,6 +95,13 @@ func compile(s *Schema) (map[string]*shape, error) {
 				return nil, err
 			}
 		}
+		for _, name := range slices.Sorted(maps.Keys(sh.members)) {
+			sh.members[name].id = uint16(members)
+			members++
+		}
+	}
+	if members >= traceNull-traceUnder {
+		return nil, fmt.Errorf("%d members; a trace holds %d", members, traceNull-traceUnder)
 	}
 	for i := range rules {
 		for _, on := range rules[i].on {
