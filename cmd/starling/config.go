@@ -1,0 +1,186 @@
+package main
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// defaultListen is where the server listens if nobody says otherwise.
+const defaultListen = "127.0.0.1:8080"
+
+// Settings are everything that can be set about the server. The tags are the
+// one place where a setting is described: flags, STARLING_* variables, keys of
+// the settings file and docs/reference/settings.md come from them.
+//
+// A field tagged secret may hold a password: it is masked when printed, and
+// STARLING_<NAME>_FILE names a file that holds its value.
+type Settings struct {
+	Listen        string   `group:"Addresses" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
+	BaseURL       string   `group:"Addresses" placeholder:"URL" help:"The FHIR base URL as clients see it. Default: http://, the address of --listen, /fhir."`
+	MetricsListen string   `group:"Addresses" placeholder:"HOST:PORT" help:"A second address for /metrics, /livez, /readyz and /debug/pprof. Without it /metrics is on --listen and there is no pprof."`
+	CORSOrigin    []string `group:"Addresses" placeholder:"ORIGIN" help:"An origin whose web pages may call the server, such as https://app.example.org; several with commas."`
+
+	Store        string        `group:"Store" default:"./data" placeholder:"FOLDER" secret:"" help:"Folder that holds the data. It is made if it is not there."`
+	PageLifetime time.Duration `group:"Store" default:"15m" help:"How long the pages of a search can be followed."`
+
+	BodyLimit    byteSize      `group:"Limits" default:"64MiB" help:"Largest request body, after decompression."`
+	ReadTimeout  time.Duration `group:"Limits" default:"60s" help:"Longest time a request may take to arrive."`
+	WriteTimeout time.Duration `group:"Limits" default:"120s" help:"Longest time from a request's arrival to the end of its answer."`
+	IdleTimeout  time.Duration `group:"Limits" default:"120s" help:"How long an unused connection stays open."`
+	DrainDelay   time.Duration `group:"Limits" default:"0s" help:"On a stop: how long /readyz says 503 before new connections are refused. Set it to a few seconds behind a load balancer."`
+	Drain        time.Duration `group:"Limits" default:"30s" help:"On a stop: how long requests under way may take to finish."`
+	MemoryLimit  byteSize      `group:"Limits" default:"768MiB" help:"Above this much memory the garbage collector works harder; it is no hard limit. 0 leaves it to GOMEMLIMIT."`
+
+	InsecureNoAuth    bool `group:"Security" help:"Serve everything to everybody who can connect. This version has no other mode; it is meant for trying out on one machine."`
+	InsecureListenAny bool `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`
+
+	LogFormat string `group:"Log" default:"auto" enum:"auto,json,text" help:"json, text, or auto: text on a terminal."`
+	LogLevel  string `group:"Log" default:"info" enum:"debug,info,warn,error" help:"The least severe messages to log: debug, info, warn or error."`
+}
+
+// settingGroups are the headings of the help and of the settings table, in
+// their order. A flag is a setting if it belongs to one of them.
+func settingGroups() []kong.Group {
+	return []kong.Group{
+		{Key: "Addresses", Title: "Addresses"},
+		{Key: "Store", Title: "Store"},
+		{Key: "Limits", Title: "Limits"},
+		{Key: "Security", Title: "Security"},
+		{Key: "Log", Title: "Log"},
+	}
+}
+
+// check finds settings that contradict one another, before anything starts.
+func (s *Settings) check() error {
+	if strings.Contains(s.Store, "://") {
+		scheme, _, _ := strings.Cut(s.Store, "://")
+		return usageError("--store: %s:// is not in this version; give a folder, such as --store ./data", scheme)
+	}
+	if s.Store == "" {
+		return usageError("--store is empty; give a folder, such as --store ./data")
+	}
+	if s.BaseURL != "" {
+		base, err := url.Parse(s.BaseURL)
+		if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" || strings.HasSuffix(s.BaseURL, "/") {
+			return usageError("--base-url %q is not a URL such as https://fhir.example.org/fhir", s.BaseURL)
+		}
+	}
+	for _, origin := range s.CORSOrigin {
+		u, err := url.Parse(origin)
+		if origin != "*" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https") {
+			return usageError("--cors-origin %q is not an origin such as https://app.example.org", origin)
+		}
+	}
+	for name, d := range map[string]time.Duration{
+		"page-lifetime": s.PageLifetime, "read-timeout": s.ReadTimeout, "write-timeout": s.WriteTimeout,
+		"idle-timeout": s.IdleTimeout, "drain": s.Drain,
+	} {
+		if d <= 0 {
+			return usageError("--%s must be more than zero", name)
+		}
+	}
+	if s.DrainDelay < 0 {
+		return usageError("--drain-delay must not be negative")
+	}
+	if s.BodyLimit <= 0 || s.MemoryLimit < 0 {
+		return usageError("--body-limit must be more than zero, --memory-limit not less")
+	}
+	if !s.InsecureNoAuth {
+		return usageError("this version has no authentication yet and will not serve without you saying that you know: " +
+			"give --insecure-no-auth, which serves everything to every program of this machine. " +
+			"SMART on FHIR tokens come with the next version and will be on by default")
+	}
+	for _, listen := range []string{s.Listen, s.MetricsListen} {
+		if listen == "" {
+			continue
+		}
+		loopback, err := isLoopback(listen)
+		if err != nil {
+			return usageError("%q is not an address such as %s: %w", listen, defaultListen, err)
+		}
+		if !loopback && !s.InsecureListenAny {
+			return usageError("%s is not a loopback address: with --insecure-no-auth everybody who can reach it could read and change everything. "+
+				"Use %s, or add --insecure-listen-any if something else guards it", listen, defaultListen)
+		}
+	}
+	return nil
+}
+
+// isLoopback reports whether a listen address is on loopback alone. Names other
+// than localhost are not: what they mean can change.
+func isLoopback(listen string) (bool, error) {
+	host, _, err := net.SplitHostPort(listen)
+	if err != nil {
+		return false, err
+	}
+	return isLoopbackHost(host), nil
+}
+
+func isLoopbackHost(host string) bool {
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
+
+// byteSize is a number of bytes, written as 512KiB, 64MiB, 2GiB or plainly.
+type byteSize int64
+
+// sizeUnits are the units of a byteSize, largest first.
+func sizeUnits() []struct {
+	suffix string
+	bytes  int64
+} {
+	return []struct {
+		suffix string
+		bytes  int64
+	}{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"", 1}}
+}
+
+// UnmarshalText reads a size.
+func (b *byteSize) UnmarshalText(text []byte) error {
+	s := strings.TrimSpace(string(text))
+	for _, unit := range sizeUnits() {
+		digits, ok := strings.CutSuffix(s, unit.suffix)
+		if !ok {
+			continue
+		}
+		n, err := parseDigits(strings.TrimSpace(digits))
+		if err != nil || n > (1<<62)/unit.bytes {
+			break
+		}
+		*b = byteSize(n * unit.bytes)
+		return nil
+	}
+	return fmt.Errorf("%q is not a size such as 512KiB, 64MiB or 1048576", s)
+}
+
+func parseDigits(s string) (int64, error) {
+	if s == "" || len(s) > 18 {
+		return 0, fmt.Errorf("%q is not a number", s)
+	}
+	var n int64
+	for _, c := range s {
+		if c < '0' || c > '9' {
+			return 0, fmt.Errorf("%q is not a number", s)
+		}
+		n = n*10 + int64(c-'0')
+	}
+	return n, nil
+}
+
+// String writes the size with the largest unit that divides it.
+func (b byteSize) String() string {
+	for _, unit := range sizeUnits() {
+		if b != 0 && int64(b)%unit.bytes == 0 {
+			return fmt.Sprintf("%d%s", int64(b)/unit.bytes, unit.suffix)
+		}
+	}
+	return "0"
+}

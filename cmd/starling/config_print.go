@@ -1,0 +1,80 @@
+package main
+
+import (
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/alecthomas/kong"
+	"gopkg.in/yaml.v3"
+)
+
+type configCmd struct {
+	ConfigFile string `name:"config" placeholder:"FILE" help:"YAML file with settings ($STARLING_CONFIG)."`
+	Settings   `embed:""`
+}
+
+// Run prints every setting as a line of a settings file, with where its value
+// came from behind it. Secrets are masked.
+func (c *configCmd) Run(m *Main, ctx *kong.Context, source *settingSource) error {
+	given := map[string]bool{}
+	for _, path := range ctx.Path {
+		if path.Flag != nil && !path.Resolved {
+			given[path.Flag.Name] = true
+		}
+	}
+	for _, flag := range ctx.Flags() {
+		if !isSetting(flag) {
+			continue
+		}
+		from := "default"
+		switch {
+		case given[flag.Name]:
+			from = "flag"
+		case source.from[flag.Name] != "":
+			from = source.from[flag.Name]
+		}
+		text, err := settingYAML(flag)
+		if err != nil {
+			return err
+		}
+		if _, err := fmt.Fprintf(m.Stdout, "%s: %s # %s\n", flag.Name, text, from); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// settingYAML writes the value of a setting as a YAML flow value.
+func settingYAML(flag *kong.Flag) (string, error) {
+	var node yaml.Node
+	switch value := flag.Target.Interface().(type) {
+	case bool:
+		return fmt.Sprint(value), nil
+	case []string:
+		if err := node.Encode(value); err != nil {
+			return "", err
+		}
+		node.Style = yaml.FlowStyle
+	default:
+		text := fmt.Sprint(value)
+		if isSecret(flag) {
+			text = mask(text)
+		}
+		node.SetString(text)
+	}
+	out, err := yaml.Marshal(&node)
+	return strings.TrimSpace(string(out)), err
+}
+
+// mask hides the password of a URL. What is no URL has none.
+func mask(value string) string {
+	if !strings.Contains(value, "://") {
+		return value
+	}
+	u, err := url.Parse(value)
+	if err != nil {
+		return "****"
+	}
+	return u.Redacted()
+}

@@ -1,0 +1,246 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"html/template"
+	"net"
+	"net/http"
+	"net/http/pprof"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/klauspost/compress/gzhttp"
+	"github.com/labstack/echo/v4"
+
+	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/cds/pgx"
+	"github.com/starling-fhir/starling/cds/services"
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/rest"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// fhirPath is where the FHIR API is.
+const fhirPath = "/fhir"
+
+// gzipFrom is the size in bytes from which answers are compressed: below it
+// they fit into one network packet anyway.
+const gzipFrom = 1400
+
+// application wires the FHIR API and the CDS services over a store.
+func (s *server) application(data store.Store, registry *search.Registry, gate *resource.Gate, knowledge *pgx.Knowledge) (http.Handler, error) {
+	everything := func(echo.Context) (search.Access, error) { return search.FullAccess(), nil }
+	api, err := rest.New(rest.Config{
+		Store: s.metrics.store(data), Registry: registry, Gate: gate,
+		Base: s.base, Authorize: everything, Origins: s.settings.CORSOrigin,
+		Clock: s.main.Now, NewID: timeOrderedID, Logger: s.log,
+		Limits:  rest.Limits{Body: int64(s.settings.BodyLimit)},
+		Version: thisBuild().Version,
+	})
+	if err != nil {
+		return nil, err
+	}
+	hooks, err := cds.NewHandler(
+		services.All(services.Config{
+			Knowledge: knowledge, Records: records{api}, OwnBase: s.base,
+			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log,
+		}),
+		cds.Options{
+			// Callers have no names without authentication. They count as this
+			// server's own: their patient ids are its patient ids.
+			Client:  func(*http.Request) (*cds.Client, error) { return &cds.Client{SharesPatientIDs: true}, nil },
+			Origins: s.hookOrigins(), OnCall: s.metrics.call,
+			Logger: s.log, Clock: s.main.Now, NewID: uuid.NewString,
+		})
+	if err != nil {
+		return nil, err
+	}
+	e := echo.New()
+	e.HTTPErrorHandler = api.HandleError
+	e.Use(s.observe)
+	api.Register(e.Group(fhirPath))
+	hooks.Register(e.Group(""))
+	e.GET("/", s.home)
+	e.RouteNotFound("/*", func(echo.Context) error {
+		return fhir.Errorf(fhir.NotFound, "there is nothing at this URL; the FHIR API is at %s", fhirPath)
+	})
+	return e, nil
+}
+
+// hookOrigins are the web origins whose pages may call the CDS services. An
+// empty list would mean all to package cds; without authentication it means
+// only the server's own.
+func (s *server) hookOrigins() []string {
+	if len(s.settings.CORSOrigin) > 0 {
+		return s.settings.CORSOrigin
+	}
+	own, err := url.Parse(s.base)
+	if err != nil {
+		return []string{"null"}
+	}
+	return []string{own.Scheme + "://" + own.Host}
+}
+
+// timeOrderedID makes ids of resources: UUIDs of version 7, so that new
+// resources stand together in the store's order.
+func timeOrderedID() string {
+	id, err := uuid.NewV7()
+	if err != nil {
+		return uuid.NewString()
+	}
+	return id.String()
+}
+
+// publicHandler answers on --listen: probes at any time, everything else once
+// the server is ready.
+func (s *server) publicHandler(addr string) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.health.live)
+	mux.HandleFunc("GET /readyz", s.health.ready)
+	if s.settings.MetricsListen == "" {
+		mux.Handle("GET /metrics", s.metrics.handler())
+	}
+	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(2))
+	if err != nil {
+		panic(err) // the two options are constants
+	}
+	mux.Handle("/", zip(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if app := s.app.Load(); app != nil {
+			(*app).ServeHTTP(w, r)
+			return
+		}
+		w.Header().Set("Retry-After", "2")
+		writeOutcome(w, http.StatusServiceUnavailable, "transient", "the server is starting: "+s.health.text())
+	})))
+	return s.onlyOwnNames(addr, mux)
+}
+
+// privateHandler answers on --metrics-listen.
+func (s *server) privateHandler() http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /livez", s.health.live)
+	mux.HandleFunc("GET /readyz", s.health.ready)
+	mux.Handle("GET /metrics", s.metrics.handler())
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+	return mux
+}
+
+// onlyOwnNames refuses requests on a loopback address whose Host is neither
+// loopback nor the base URL's. Without it a web page could reach a server
+// without authentication by a name of its own that resolves to 127.0.0.1 (DNS
+// rebinding).
+func (s *server) onlyOwnNames(addr string, next http.Handler) http.Handler {
+	if loopback, err := isLoopback(addr); err != nil || !loopback {
+		return next
+	}
+	own := ""
+	if base, err := url.Parse(s.base); err == nil {
+		own = base.Hostname()
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host := r.Host
+		if name, _, err := net.SplitHostPort(host); err == nil {
+			host = name
+		}
+		host = strings.Trim(host, "[]")
+		if !isLoopbackHost(host) && !strings.EqualFold(host, own) {
+			writeOutcome(w, http.StatusMisdirectedRequest, "security", "this server is not called that; --base-url gives it a name")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// writeOutcome answers what never reaches the FHIR API.
+func writeOutcome(w http.ResponseWriter, status int, code, text string) {
+	body, err := json.Marshal(map[string]any{
+		"resourceType": "OperationOutcome",
+		"issue":        []map[string]any{{"severity": "error", "code": code, "diagnostics": text}},
+	})
+	if err != nil {
+		body = nil
+	}
+	w.Header().Set("Content-Type", "application/fhir+json; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = w.Write(body) // the client may be gone
+}
+
+// link is an address the server answers at.
+type link struct {
+	Name string `json:"name"`
+	URL  string `json:"url"`
+	What string `json:"what"`
+}
+
+// links are what somebody who opens the server's root finds.
+func (s *server) links() []link {
+	root := strings.TrimSuffix(s.base, fhirPath)
+	links := []link{
+		{"FHIR", s.base + "/metadata", "the CapabilityStatement: what the FHIR API can do"},
+		{"Patients", s.base + "/Patient", "the patients stored here"},
+		{"CDS Hooks", root + "/cds-services", "the decision-support services"},
+		{"Ready", root + "/readyz", "whether the server is ready"},
+	}
+	if s.settings.MetricsListen == "" {
+		links = append(links, link{"Metrics", root + "/metrics", "figures for Prometheus"})
+	}
+	return links
+}
+
+var homePage = template.Must(template.New("home").Parse(`<!DOCTYPE html>
+<html lang="en">
+<head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1"><title>Starling</title>
+<style>body{font:1rem/1.5 system-ui,sans-serif;max-width:42rem;margin:3rem auto;padding:0 1rem}dt{font-weight:600}dd{margin:0 0 .7rem}</style></head>
+<body>
+<h1>Starling</h1>
+<p>A FHIR R4 server with pharmacogenomic CDS Hooks services. Version {{.Version}}. Not a medical device.</p>
+<dl>{{range .Links}}<dt><a href="{{.URL}}">{{.URL}}</a></dt><dd>{{.What}}</dd>
+{{end}}</dl>
+</body>
+</html>
+`))
+
+// home answers the root: a page for people, JSON for programs.
+func (s *server) home(c echo.Context) error {
+	page := struct {
+		Version string `json:"version"`
+		Links   []link `json:"links"`
+	}{thisBuild().Version, s.links()}
+	if !strings.Contains(c.Request().Header.Get("Accept"), "text/html") {
+		return c.JSONPretty(http.StatusOK, page, "  ")
+	}
+	var text strings.Builder
+	if err := homePage.Execute(&text, page); err != nil {
+		return fmt.Errorf("home page: %w", err)
+	}
+	return c.HTML(http.StatusOK, text.String())
+}
+
+// observe logs and counts one request. It sees the route's pattern, never the
+// URL: that may name a patient.
+func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		started := time.Now()
+		if err := next(c); err != nil {
+			c.Error(err) // writes the answer, so that the status is known here
+		}
+		route := c.Path()
+		status := c.Response().Status
+		took := time.Since(started)
+		s.metrics.request(c.Request().Method, route, status, took)
+		s.log.Info("request",
+			"request", c.Response().Header().Get(echo.HeaderXRequestID),
+			"method", c.Request().Method, "route", route, "status", status,
+			"bytes", c.Response().Size, "duration_ms", float64(took.Microseconds())/1000)
+		return nil
+	}
+}
