@@ -1,8 +1,8 @@
 # syntax=docker/dockerfile:1
 
-# Both bases are named by tag. A release pins them by digest
-# (docker buildx imagetools inspect NAME prints it): this file was written where
-# no image registry could be asked, and a digest cannot be guessed.
+# Both bases are named by tag; a release passes them with their digests
+# (--build-arg GO_IMAGE=golang@sha256:…), which
+# `docker buildx imagetools inspect NAME` prints.
 ARG GO_IMAGE=golang:1.26-trixie
 ARG BASE_IMAGE=gcr.io/distroless/static-debian13:nonroot
 

@@ -1,6 +1,7 @@
 package layout
 
 import (
+	"bytes"
 	"fmt"
 	"go/parser"
 	"go/token"
@@ -30,7 +31,9 @@ func Ours() Rules {
 }
 
 // Check returns every breach of the rules in a tree, one sentence each, in the
-// order of the files. Folders called testdata and hidden ones are not read.
+// order of the files. Folders called testdata and hidden ones are not read, nor
+// are generators: files with the build constraint "ignore", which belong to no
+// package.
 func (r Rules) Check(tree fs.FS) ([]string, error) {
 	breaches, err := r.checkTop(tree)
 	if err != nil {
@@ -122,13 +125,16 @@ func (r Rules) row(pkg string) (Package, bool) {
 // checkFile checks the imports of one Go file.
 func (r Rules) checkFile(tree fs.FS, name string) ([]string, error) {
 	pkg := path.Dir(name)
-	row, ok := r.row(pkg)
-	if !ok {
-		return []string{fmt.Sprintf("%s: %s has no row in the table of packages", name, pkg)}, nil
-	}
 	source, err := fs.ReadFile(tree, name)
 	if err != nil {
 		return nil, err
+	}
+	if bytes.HasPrefix(source, []byte("//go:build ignore\n")) {
+		return nil, nil
+	}
+	row, ok := r.row(pkg)
+	if !ok {
+		return []string{fmt.Sprintf("%s: %s has no row in the table of packages", name, pkg)}, nil
 	}
 	file, err := parser.ParseFile(token.NewFileSet(), name, source, parser.ImportsOnly)
 	if err != nil {
@@ -163,11 +169,9 @@ func (r Rules) refuses(row Package, imported string, test bool) string {
 		return ""
 	}
 	for _, fence := range r.Fences {
-		if imported != fence.Import && !strings.HasPrefix(imported, fence.Import+"/") {
+		below := !fence.Exact && strings.HasPrefix(imported, fence.Import+"/")
+		if imported != fence.Import && !below {
 			continue
-		}
-		if fence.Import == "log" && imported != "log" {
-			continue // log/slog is another package
 		}
 		if !slices.Contains(fence.In, row.Path) && !(test && slices.Contains(fence.Tests, row.Path)) {
 			return fence.Why

@@ -79,7 +79,9 @@ func Packages() []Package {
 // that starts with Import. Nobody may if In is empty.
 type Fence struct {
 	Import string
-	In     []string
+	// Exact leaves paths below Import alone.
+	Exact bool
+	In    []string
 	// Tests lists packages whose test files may import it too.
 	Tests []string
 	Why   string
@@ -118,8 +120,7 @@ func Fences() []Fence {
 		{Import: "github.com/schollz/progressbar", In: []string{"cmd/starling"}, Why: "only commands talk to a terminal"},
 		{Import: "golang.org/x/term", In: []string{"cmd/starling"}, Why: "only commands talk to a terminal"},
 		{Import: "github.com/pkg/errors", Why: "the standard errors package wraps"},
-		{Import: "log", Why: "log/slog is the log"},
-		{Import: "math/rand", In: nil, Tests: []string{"fhir/store/storetest", "fhir/store/embedded"}, Why: "random values are passed in"},
+		{Import: "log", Exact: true, Why: "log/slog is the log"},
 	}
 }
 
