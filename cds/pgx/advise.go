@@ -1,0 +1,508 @@
+package pgx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Advise answers every order of a call with one Advice or one Silence, in the
+// order of the orders. The same input gives the same answer.
+func (k *Knowledge) Advise(in Input) ([]Advice, []Silence) {
+	return k.drugs.advise(in, k.Find(in.Reports, in.Unread, in.Patient, in.Now))
+}
+
+// call is what all orders of one call share.
+type call struct {
+	table    *drugTable
+	in       *Input
+	findings []Finding
+	orders   []resolved      // of in.Orders
+	taken    []resolved      // of in.Medications
+	told     map[string]bool // advice that is given once a drug, given already
+}
+
+// advise is Advise with the findings at hand.
+func (t *drugTable) advise(in Input, findings []Finding) (advice []Advice, silent []Silence) {
+	c := call{table: t, in: &in, findings: findings, told: map[string]bool{}}
+	for i := range in.Orders {
+		c.orders = append(c.orders, t.resolve(in.Orders[i].Codes, in.Orders[i].Text))
+	}
+	for i := range in.Medications {
+		c.taken = append(c.taken, t.resolve(in.Medications[i].Codes, in.Medications[i].Text))
+	}
+	for i := range in.Orders {
+		a, why := c.order(i)
+		if a != nil {
+			advice = append(advice, *a)
+			continue
+		}
+		silent = append(silent, Silence{Order: in.Orders[i].Reference, Drug: drugNames(c.orders[i].drugs), Reason: why})
+	}
+	return advice, silent
+}
+
+func drugNames(drugs []*drug) string {
+	var names []string
+	for _, d := range drugs {
+		names = append(names, d.Name)
+	}
+	return strings.Join(names, " / ")
+}
+
+// order answers one order: an advice, or nil and the reason for silence.
+func (c *call) order(n int) (*Advice, string) {
+	order, what := &c.in.Orders[n], c.orders[n]
+	switch {
+	case !order.Selected:
+		return nil, SilentNotSelected
+	case !what.mapped && !what.coded && order.Text != "":
+		return nil, SilentTextOnly
+	case !what.mapped:
+		return nil, SilentUnmapped
+	case len(what.drugs) == 0:
+		return nil, SilentNoGuideline
+	}
+	var all []*Advice
+	why := ""
+	for _, d := range what.drugs {
+		chart := c.chart(n, d)
+		a, reason := chart.advise(c.told)
+		if a != nil {
+			all = append(all, a)
+		} else if why == "" || why == SilentNoGuideline {
+			why = reason
+		}
+	}
+	if len(all) == 0 {
+		return nil, why
+	}
+	return merge(all), ""
+}
+
+// chart collects the facts for one drug of one order.
+func (c *call) chart(n int, d *drug) *chart {
+	order, what := &c.in.Orders[n], c.orders[n]
+	ch := &chart{table: c.table, in: c.in, findings: c.findings, order: order, drug: d, what: what}
+	ch.route = c.table.route(order, what.product)
+	ch.daily = dailyMg(order, what.product, d.RxCUI)
+	for i, o := range c.orders {
+		if i != n {
+			ch.others = append(ch.others, medication{o, c.table.route(&c.in.Orders[i], o.product)})
+		}
+	}
+	for i, m := range c.in.Medications {
+		if !m.Active || (m.Reference != "" && m.Reference == order.Reference) {
+			continue
+		}
+		r := c.taken[i]
+		if slices.Contains(r.drugs, d) {
+			ch.current = append(ch.current, m)
+		}
+		route := ""
+		if r.product != nil {
+			route = r.product.route
+		}
+		ch.others = append(ch.others, medication{r, route})
+	}
+	return ch
+}
+
+// advise answers for one drug. told remembers advice that is given once.
+func (c *chart) advise(told map[string]bool) (*Advice, string) {
+	d, policy := c.drug, c.in.Policy
+	genesOff := len(d.Genes) > 0 && !slices.ContainsFunc(d.Genes, func(g string) bool { return !policy.OffGenes[g] })
+	if policy.OffDrugs[d.Name] || genesOff {
+		return nil, SilentSwitchedOff
+	}
+	if len(d.rows) == 0 && !c.table.pretest[d.Name] {
+		return nil, SilentNoGuideline
+	}
+	routes := d.Routes
+	if len(routes) == 0 {
+		routes = c.table.routes.Systemic
+	}
+	all := d.gather(c.findings, policy)
+	if c.route != "" && !slices.Contains(routes, c.route) {
+		return c.local(all)
+	}
+	if d.SingleIngredient && c.what.combination() {
+		return nil, SilentCombination
+	}
+	if len(d.rows) == 0 {
+		if slices.ContainsFunc(all, func(e evidence) bool { return e.finding != nil && e.finding.State != NoResult }) {
+			return nil, SilentNoGuideline
+		}
+		return c.untested(all, told)
+	}
+	if !slices.ContainsFunc(all, func(e evidence) bool { return e.known() }) {
+		if slices.ContainsFunc(all, func(e evidence) bool { return e.state != NoResult }) {
+			return c.unusable(all)
+		}
+		return c.untested(all, told)
+	}
+	return c.known(all)
+}
+
+// known answers when at least one gene has a usable result.
+func (c *chart) known(all []evidence) (*Advice, string) {
+	combos := c.drug.combine(all)
+	var rows []applied
+	why, gap := "", false
+	for i := range combos {
+		if len(combos[i].rows) == 0 {
+			gap = true
+			continue
+		}
+		found, reason := c.choose(&combos[i])
+		if reason != "" && why == "" {
+			why = reason
+		}
+		rows = append(rows, found...)
+	}
+	var doubts []string
+	for _, e := range all {
+		if e.known() {
+			if doubt := c.transplanted(e.finding); doubt != "" {
+				doubts = append(doubts, doubt)
+			}
+		}
+	}
+	if len(rows) == 0 && !gap {
+		return nil, why
+	}
+	if len(doubts) > 0 {
+		return c.doubtful(all, rows, doubts), ""
+	}
+	if len(rows) == 0 || (gap && !slices.ContainsFunc(rows, func(a applied) bool { return a.card })) {
+		a := c.advice(Unusable, all, nil)
+		a.Summary = fmt.Sprintf("%s: the guideline has no row for this result on %s", c.results(all), c.drug.Name)
+		return a, ""
+	}
+	kept := differing(rows)
+	if !slices.ContainsFunc(kept, func(a applied) bool { return a.card }) {
+		return c.quiet(all, kept)
+	}
+	return c.recommend(all, kept), ""
+}
+
+// quiet decides what to say when no row asks for a card.
+func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
+	var missing []evidence
+	for _, e := range all {
+		if !e.known() {
+			missing = append(missing, e)
+		}
+	}
+	without := func(kinds ...string) bool {
+		return !slices.ContainsFunc(rows, func(a applied) bool { return !slices.Contains(kinds, a.rule.Action.Kind) })
+	}
+	conditional := slices.ContainsFunc(rows, func(a applied) bool {
+		_, card := a.rule.indicator()
+		return card
+	})
+	tested := slices.ContainsFunc(missing, func(e evidence) bool { return e.state != NoResult })
+	switch {
+	case conditional:
+		return nil, SilentCondition
+	case without("no_recommendation") && tested:
+		return c.unusable(all)
+	case without("no_recommendation"):
+		return nil, SilentNoRecommendation
+	case len(missing) == 0:
+		return nil, SilentStandard
+	case !c.drug.PartialCard:
+		return nil, SilentPartial
+	}
+	a := c.advice(Partial, all, rows)
+	a.Summary = fmt.Sprintf("%s on %s: %s is missing, so this is only half the answer", c.results(all), c.drug.Name, missingWords(missing))
+	for i := range a.Rows {
+		a.Rows[i].Text = "As far as the tested genes show: " + a.Rows[i].Text
+	}
+	for _, e := range missing {
+		a.Settles = append(a.Settles, "a "+e.gene+" result")
+	}
+	return a, ""
+}
+
+// recommend makes the advice of rows of which at least one asks for a card.
+func (c *chart) recommend(all []evidence, rows []applied) *Advice {
+	populations, combos := map[string]bool{}, map[*combination]bool{}
+	open := false
+	for _, a := range rows {
+		populations[a.rule.Population] = true
+		combos[a.combo] = true
+		open = open || a.member == unknown
+	}
+	same := agree(rows)
+	partial := slices.ContainsFunc(all, func(e evidence) bool { return !e.known() }) &&
+		slices.ContainsFunc(rows, func(a applied) bool { return !c.drug.regardless(a.rule, a.combo, all) })
+	kind := Recommend
+	switch {
+	case (len(rows) > 1 && !same) || (open && (len(populations) == 1 || !same)):
+		kind = Choices
+	case partial:
+		kind = Partial
+	}
+	shown := rows
+	if same && kind != Choices {
+		shown = rows[:1]
+	}
+	a := c.advice(kind, all, shown)
+	if len(combos) > 1 && kind == Choices {
+		for i := range a.Rows {
+			a.Rows[i].Text = "If " + c.states(shown[i].combo) + ": " + a.Rows[i].Text
+		}
+	}
+	if same && len(populations) > 1 {
+		a.Notes = append([]string{"This holds for every indication and age group the guideline names."}, a.Notes...)
+		a.Rows[0].Population = ""
+	}
+	if kind == Choices {
+		a.Settles = append(c.settles(rows, len(combos) > 1, all), a.Settles...)
+	}
+	for _, e := range all {
+		if !e.known() && partial {
+			a.Notes = append(a.Notes, missingWords([]evidence{e})+": the advice rests on the other gene.")
+			a.Settles = append(a.Settles, "a "+e.gene+" result")
+		}
+	}
+	a.Summary = c.summary(kind, all, shown, len(combos) > 1)
+	a.Actions = c.actions(kind, shown, all)
+	return a
+}
+
+// doubtful shows rows that may not apply after a transplant.
+func (c *chart) doubtful(all []evidence, rows []applied, doubts []string) *Advice {
+	rows = differing(rows)
+	donor := c.table.donor[c.drug.Name]
+	if donor {
+		rows = nil
+		doubts = append(doubts, fmt.Sprintf("On %s the guideline's rows hold only if the genotypes of donor and recipient agree.", c.drug.Name))
+	}
+	a := c.advice(Unusable, all, rows)
+	a.Indicator = Info
+	for i := range a.Rows {
+		a.Rows[i].Indicator = Info
+		a.Rows[i].Text = "If the result applies: " + a.Rows[i].Text
+	}
+	a.Notes = append(doubts, a.Notes...)
+	a.Settles = append(a.Settles, "whose tissue was tested, and when")
+	a.Summary = fmt.Sprintf("%s may not apply after a transplant: no suggestion on %s", c.results(all), c.drug.Name)
+	return a
+}
+
+// unusable says that results exist and why they cannot be used.
+func (c *chart) unusable(all []evidence) (*Advice, string) {
+	var rows []applied
+	onlyIndeterminate := !slices.ContainsFunc(all, func(e evidence) bool { return e.state != Indeterminate && e.state != NoResult && e.state != Known })
+	if onlyIndeterminate {
+		combos := c.drug.combine(all)
+		for i := range combos {
+			found, why := c.choose(&combos[i])
+			if why == SilentPopulation || why == SilentDoseUnknown {
+				return nil, why
+			}
+			for _, a := range found {
+				if a.card && !slices.Contains([]string{"standard", "no_recommendation", "no_change"}, a.rule.Action.Kind) {
+					rows = append(rows, a)
+				}
+			}
+		}
+	}
+	rows = differing(rows)
+	a := c.advice(Unusable, all, rows)
+	var states []string
+	for _, e := range all {
+		if e.state != NoResult && e.state != Known {
+			states = append(states, stateWords(&e))
+		}
+	}
+	if len(rows) > 0 {
+		a.Summary = fmt.Sprintf("%s: %s", join(states, "and"), rows[0].lead)
+	} else {
+		a.Summary = fmt.Sprintf("%s: no genotype-based advice on %s", join(states, "and"), c.drug.Name)
+	}
+	for _, e := range all {
+		if e.state == NoResult {
+			a.Notes = append(a.Notes, missingWords([]evidence{e})+".")
+		}
+		if e.state != Known {
+			a.Settles = append(a.Settles, "a final, unambiguous "+e.gene+" result")
+		}
+	}
+	return a, ""
+}
+
+// untested answers when no result of any of the drug's genes was found.
+func (c *chart) untested(all []evidence, told map[string]bool) (*Advice, string) {
+	d := c.drug
+	unread := slices.ContainsFunc(c.in.Unread, func(u Unread) bool { return u.Gene == "" })
+	switch {
+	case (len(c.in.Missing) > 0 || unread) && told[d.Name]:
+		return nil, SilentRepeated
+	case len(c.in.Missing) > 0 || unread:
+		told[d.Name] = true
+		a := c.advice(Incomplete, all, nil)
+		a.Summary = fmt.Sprintf("%s: whether %s was tested could not be found out; evidence is missing", capital(d.Name), join(d.Genes, "and"))
+		a.Settles = append(a.Settles, "a "+join(d.Genes, "and")+" result")
+		return a, ""
+	case slices.ContainsFunc(d.Genes, func(g string) bool { return c.in.TestOrdered[g] }):
+		return nil, SilentTestOrdered
+	case !c.table.pretest[d.Name]:
+		return nil, SilentNotTested
+	case told[d.Name]:
+		return nil, SilentRepeated
+	}
+	told[d.Name] = true
+	a := c.advice(Pretest, all, nil)
+	a.Summary = fmt.Sprintf("%s: no %s result found in %s; test before the first dose if it can wait", capital(d.Name), join(d.Genes, "or"), c.searched())
+	if len(c.current) > 0 {
+		a.Summary = fmt.Sprintf("%s is already being taken: no %s result found in %s; consider whether a test still helps", capital(d.Name), join(d.Genes, "or"), c.searched())
+	}
+	a.Settles = append(a.Settles, "a "+join(d.Genes, "and")+" result")
+	return a, ""
+}
+
+// local answers orders for routes on which the drug stays where it is put.
+func (c *chart) local(all []evidence) (*Advice, string) {
+	var texts []string
+	for _, n := range c.drug.LabelNotes {
+		if n.Local && n.Card != "" && c.holds(n.When) == yes && n.concerns(all) {
+			texts = append(texts, n.Text)
+		}
+	}
+	if len(texts) == 0 {
+		return nil, SilentRoute
+	}
+	a := c.advice(Recommend, all, nil)
+	a.Summary = fmt.Sprintf("%s: %s", c.results(all), texts[0])
+	return a, ""
+}
+
+// advice makes an Advice with everything but its summary.
+func (c *chart) advice(kind AdviceKind, all []evidence, rows []applied) *Advice {
+	a := &Advice{Order: *c.order, Drug: c.drug.Name, RxCUI: c.drug.RxCUI, Kind: kind}
+	var source *guideline
+	for _, r := range rows {
+		row := Row{
+			ID: r.rule.ID, Version: r.rule.version(), Strength: r.rule.Strength, Action: r.rule.Action.Kind,
+			Text: r.text, Because: r.rule.because(), Match: r.combo.values, Indicator: Info,
+		}
+		if row.Strength == "none" {
+			row.Strength = "no recommendation"
+		}
+		if r.rule.popul != nil {
+			row.Population = r.rule.popul.Words
+		}
+		if r.card {
+			row.Indicator = r.indicator
+			if source == nil || r.indicator > a.Indicator {
+				source = r.rule.guideline
+			}
+			a.Indicator = max(a.Indicator, r.indicator)
+		}
+		a.Rows = append(a.Rows, row)
+	}
+	if source == nil {
+		source = c.table.guidelineOf(c.drug)
+	}
+	if source != nil {
+		a.Guideline, a.URL, a.Links = source.Label, source.URL, source.links()
+	}
+	for _, e := range all {
+		if e.finding != nil {
+			a.Findings = append(a.Findings, *e.finding)
+		}
+	}
+	a.Notes = c.notes(kind, all, rows)
+	a.Trail = trail(a.Findings, rows)
+	if len(rows) == 0 {
+		a.Trail = append(a.Trail, Step{Kind: "advice", Text: "no guideline row was applied"})
+	}
+	return a
+}
+
+// guidelineOf is the guideline a drug's rows stand in; nil if it has none.
+func (t *drugTable) guidelineOf(d *drug) *guideline {
+	if len(d.rows) > 0 {
+		return d.rows[0].guideline
+	}
+	return nil
+}
+
+// links lead to the newest publication of a guideline.
+func (g *guideline) links() []Link {
+	var newest *publication
+	for i := range g.Publications {
+		if p := &g.Publications[i]; newest == nil || p.Year > newest.Year {
+			newest = p
+		}
+	}
+	switch {
+	case newest == nil:
+		return nil
+	case newest.DOI != "":
+		return []Link{{fmt.Sprintf("Publication %d", newest.Year), "https://doi.org/" + newest.DOI}}
+	case newest.PMID != "":
+		return []Link{{fmt.Sprintf("Publication %d", newest.Year), "https://pubmed.ncbi.nlm.nih.gov/" + newest.PMID + "/"}}
+	}
+	return nil
+}
+
+// actions offers to remove the draft order, only where one settled rule says
+// without conditions that the drug should not be started, on a laboratory's
+// confirmed result.
+func (c *chart) actions(kind AdviceKind, rows []applied, all []evidence) []Action {
+	if kind != Recommend || len(rows) != 1 || !rows[0].rule.Cancel || rows[0].member != yes || len(c.current) > 0 {
+		return nil
+	}
+	for _, e := range all {
+		if e.finding == nil {
+			continue
+		}
+		if slices.ContainsFunc(e.finding.Used, func(r Report) bool { return r.OwnCall }) {
+			return nil
+		}
+	}
+	return []Action{{Kind: CancelOrder, Label: "Remove the draft order of " + c.drug.Name}}
+}
+
+// merge makes one advice of those of a combination product, the most serious
+// first.
+func merge(all []*Advice) *Advice {
+	if len(all) == 1 {
+		return all[0]
+	}
+	slices.SortStableFunc(all, func(a, b *Advice) int { return int(b.Indicator) - int(a.Indicator) })
+	first := all[0]
+	for _, a := range all[1:] {
+		first.Drug += " / " + a.Drug
+		first.Summary += "; also: " + a.Summary
+		first.Rows = append(first.Rows, a.Rows...)
+		for _, f := range a.Findings {
+			if !slices.ContainsFunc(first.Findings, func(g Finding) bool { return g.Gene == f.Gene }) {
+				first.Findings = append(first.Findings, f)
+			}
+		}
+		for _, n := range a.Notes {
+			if !slices.Contains(first.Notes, n) {
+				first.Notes = append(first.Notes, n)
+			}
+		}
+		for _, s := range a.Settles {
+			if !slices.Contains(first.Settles, s) {
+				first.Settles = append(first.Settles, s)
+			}
+		}
+		if len(first.Actions) == 0 && first.Indicator == a.Indicator {
+			first.Actions = a.Actions
+		}
+		if a.URL != "" && a.URL != first.URL {
+			first.Links = append(first.Links, Link{a.Guideline, a.URL})
+		}
+		first.Links = append(first.Links, a.Links...)
+		first.Trail = append(first.Trail, a.Trail...)
+	}
+	return first
+}

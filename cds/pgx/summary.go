@@ -1,0 +1,276 @@
+package pgx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// summary is the one sentence a prescriber reads first: result, then action.
+func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguous bool) string {
+	first := rows[0]
+	for _, a := range rows {
+		if a.card && (!first.card || a.indicator > first.indicator) {
+			first = a
+		}
+	}
+	results := c.results(all)
+	if kind != Choices {
+		s := results + ": " + first.lead
+		if words := first.rule.optionWords(c.options(first.rule)); strings.HasPrefix(words, "options: ") {
+			s += "; " + words
+		} else if because := first.rule.because(); len(because) > 0 {
+			_, why, _ := strings.Cut(because[0], ": ")
+			s += "; " + why
+		}
+		return s
+	}
+	if ambiguous {
+		return fmt.Sprintf("%s: the result is not unique; if %s, %s", genesOf(all), c.states(first.combo), first.lead)
+	}
+	open := "who it is for"
+	if first.rule.popul != nil {
+		open, _, _ = strings.Cut(first.rule.popul.Settles, ":")
+	}
+	return fmt.Sprintf("%s: %s for %s; not settled: %s", results, first.lead, c.population(first), open)
+}
+
+func (c *chart) population(a applied) string {
+	if a.rule.popul == nil {
+		return "this patient"
+	}
+	return a.rule.popul.Words
+}
+
+// results names the known genes: "CYP2C19 Poor Metabolizer (*2/*2)".
+func (c *chart) results(all []evidence) string {
+	var words []string
+	for _, e := range all {
+		if !e.known() {
+			continue
+		}
+		var values []string
+		for _, k := range e.keys {
+			for _, cand := range k.candidates {
+				w := shortWords(e.gene, k, cand)
+				if !slices.Contains(values, w) {
+					values = append(values, w)
+				}
+			}
+		}
+		if len(values) > 3 {
+			values = append(values[:3], "others")
+		}
+		words = append(words, e.gene+" "+join(values, "or"))
+	}
+	return strings.Join(words, ", ")
+}
+
+// shortWords names one candidate in a summary: the phenotype, for HLA the
+// allele's status, with the diplotype behind it.
+func shortWords(gene string, k key, cand Candidate) string {
+	w := cand.Phenotype
+	if strings.HasPrefix(gene, "HLA-") || w == "" {
+		return k.value
+	}
+	if gene == "CYP3A5" {
+		w = expresserWords(w)
+	}
+	if cand.Diplotype != "" && len(cand.Diplotype) <= 20 {
+		w += " (" + cand.Diplotype + ")"
+	}
+	return w
+}
+
+// expresserWords adds the words prescribers of tacrolimus know CYP3A5 by.
+func expresserWords(phenotype string) string {
+	switch {
+	case strings.Contains(phenotype, "Poor"):
+		return "non-expresser, " + phenotype
+	case strings.Contains(phenotype, "Normal"), strings.Contains(phenotype, "Intermediate"):
+		return "expresser, " + phenotype
+	}
+	return phenotype
+}
+
+// states names the keys of one combination that patients' genes may have.
+func (c *chart) states(combo *combination) string {
+	var words []string
+	for _, gene := range sortedGenes(combo.values) {
+		cands := combo.candidates[gene]
+		if len(cands) == 0 {
+			continue
+		}
+		var values []string
+		for _, cand := range cands {
+			if w := shortWords(gene, key{value: combo.values[gene]}, cand); !slices.Contains(values, w) {
+				values = append(values, w)
+			}
+		}
+		if len(values) > 3 {
+			values = append(values[:3], "others")
+		}
+		words = append(words, gene+" is "+join(values, "or"))
+	}
+	return strings.Join(words, " and ")
+}
+
+func genesOf(all []evidence) string {
+	var genes []string
+	for _, e := range all {
+		if e.known() {
+			genes = append(genes, e.gene)
+		}
+	}
+	return join(genes, "and")
+}
+
+// stateWords say why a gene's results cannot be used.
+func stateWords(e *evidence) string {
+	switch e.state {
+	case Conflicting:
+		return e.gene + " results contradict each other"
+	case Unreadable:
+		return e.gene + " is reported in words this server does not understand"
+	case Unconfirmed:
+		return e.gene + " result is preliminary"
+	}
+	return e.gene + " result is indeterminate"
+}
+
+// missingWords name genes without a usable result.
+func missingWords(missing []evidence) string {
+	var words []string
+	for _, e := range missing {
+		if e.state == NoResult {
+			words = append(words, "no "+e.gene+" result was found")
+			continue
+		}
+		words = append(words, stateWords(&e))
+	}
+	return join(words, "and")
+}
+
+// searched names the sources that were asked.
+func (c *chart) searched() string {
+	if len(c.in.Searched) == 0 {
+		return "the sources searched"
+	}
+	return join(c.in.Searched, "and")
+}
+
+// settles says what would settle open questions.
+func (c *chart) settles(rows []applied, ambiguous bool, all []evidence) []string {
+	var s []string
+	for _, a := range rows {
+		if a.member == unknown && a.rule.popul != nil && !slices.Contains(s, a.rule.popul.Settles) {
+			s = append(s, a.rule.popul.Settles)
+		}
+	}
+	if ambiguous {
+		for _, e := range all {
+			if len(e.keys) > 1 {
+				s = append(s, "an unambiguous "+e.gene+" result")
+			}
+		}
+	}
+	return s
+}
+
+// notes collects what the reader must know besides the rows.
+func (c *chart) notes(kind AdviceKind, all []evidence, rows []applied) []string {
+	var notes []string
+	add := func(more ...string) {
+		for _, n := range more {
+			if n != "" && !slices.Contains(notes, n) {
+				notes = append(notes, n)
+			}
+		}
+	}
+	var findings []Finding
+	for _, e := range all {
+		if e.finding != nil {
+			findings = append(findings, *e.finding)
+		}
+	}
+	add(evidenceNotes(findings)...)
+	for _, f := range findings {
+		if kind != Unusable {
+			break
+		}
+		for _, i := range f.Ignored {
+			add(fmt.Sprintf("%s: a report was set aside: %s.", f.Gene, strings.TrimSuffix(i.Reason, ".")))
+		}
+	}
+	if c.what.byName {
+		add("The order has no code; it was recognised by its exact name.")
+	}
+	if c.route == "" && (kind == Recommend || kind == Choices || kind == Partial) {
+		add("The order does not say the route; the advice is for routes that reach the whole body.")
+	}
+	for _, a := range rows {
+		add(a.rule.Notes...)
+		if a.open && a.rule.UnlessKnown != "none" {
+			add(fmt.Sprintf("The order does not say enough to compare it with row %s: daily dose, weight or body surface is missing.", a.rule.ID))
+		}
+		if a.rule.popul != nil && a.member == unknown {
+			add(a.rule.popul.Otherwise)
+		}
+		if c.what.combination() && a.rule.Action.Dose != nil {
+			add("This is a combination product: its dose cannot be changed for one ingredient alone.")
+		}
+	}
+	for _, n := range c.drug.LabelNotes {
+		if c.holds(n.When) == yes && n.concerns(all) {
+			add(n.Text)
+		}
+	}
+	if kind == Recommend || kind == Choices || kind == Partial {
+		add(c.screenNotes(rows)...)
+		add(c.inhibitorNotes()...)
+	}
+	add(c.neverInferred(rows)...)
+	add(c.drug.Note)
+	for _, m := range c.in.Missing {
+		add("Not searched: " + m + ".")
+	}
+	for _, u := range c.in.Unread {
+		if u.Gene == "" || slices.Contains(c.drug.Genes, u.Gene) {
+			add(fmt.Sprintf("%s could not be read: %s.", orElse(u.Reference, "A genetic result"), strings.TrimSuffix(u.Reason, ".")))
+		}
+	}
+	return notes
+}
+
+// neverInferred mentions rows for populations that no record can establish.
+func (c *chart) neverInferred(rows []applied) []string {
+	var notes []string
+	for _, a := range rows {
+		for _, r := range a.combo.rows {
+			if r.popul != nil && r.popul.NeverInferred && r.Action.Kind != a.rule.Action.Kind && a.rule.Population == "treatment_naive" {
+				notes = append(notes, fmt.Sprintf("The guideline has another row for %s: %s", r.popul.Words, r.text(nil)))
+			}
+		}
+	}
+	return notes
+}
+
+// concerns says whether a note is about this patient's results.
+func (n *labelNote) concerns(all []evidence) bool {
+	for gene, keys := range n.Keys {
+		some := slices.ContainsFunc(all, func(e evidence) bool {
+			return e.gene == gene && e.known() && slices.ContainsFunc(e.keys, func(k key) bool { return slices.Contains(keys, k.value) })
+		})
+		if !some {
+			return false
+		}
+	}
+	return true
+}
+
+func orElse(s, other string) string {
+	if s == "" {
+		return other
+	}
+	return s
+}

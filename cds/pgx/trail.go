@@ -1,0 +1,144 @@
+package pgx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// trail writes down the way from the reports to the advice.
+func trail(findings []Finding, rows []applied) []Step {
+	var steps []Step
+	add := func(s Step) {
+		if !slices.Contains(steps, s) {
+			steps = append(steps, s)
+		}
+	}
+	for _, f := range findings {
+		for _, r := range f.Used {
+			add(Step{"report", f.Gene, reportWords(r), r.Reference})
+		}
+		for _, c := range f.Candidates {
+			for _, a := range c.Alleles {
+				function := a.Function
+				if function == "" {
+					function = "function not assigned"
+				}
+				add(Step{"allele", f.Gene, a.Name + ": " + function, a.Name})
+				if a.Activity != nil {
+					add(Step{"activity", f.Gene, fmt.Sprintf("%s: activity value %s", a.Name, num(*a.Activity)), a.Name})
+				}
+			}
+			if c.Score != "" {
+				add(Step{"activity", f.Gene, strings.TrimSpace(c.Diplotype + " activity score " + c.Score), c.Diplotype})
+			}
+			add(Step{"phenotype", f.Gene, c.Phenotype, c.Diplotype})
+		}
+	}
+	for _, a := range rows {
+		add(Step{"rule", strings.Join(sortedGenes(a.combo.values), ", "), fmt.Sprintf("%s, row %s (%s): %s", a.rule.guideline.Label, a.rule.ID, a.rule.version(), matchWords(a.combo.values)), a.rule.ID})
+		add(Step{"advice", "", a.text, a.rule.ID})
+	}
+	return steps
+}
+
+// reportWords names a report: its value, laboratory, assay and date.
+func reportWords(r Report) string {
+	value := ""
+	if len(r.Values) > 0 {
+		value = r.Values[0]
+	} else if r.Quantity != nil {
+		value = strings.TrimSpace(num(*r.Quantity) + " " + r.Unit)
+	}
+	return value + provenance(r)
+}
+
+// provenance is ", laboratory, assay, date" as far as known.
+func provenance(r Report) string {
+	s := ""
+	if r.Laboratory != "" {
+		s += ", " + r.Laboratory
+	}
+	if r.Assay != "" {
+		s += ", " + r.Assay
+	}
+	if !r.Date.IsZero() {
+		s += ", " + r.Date.UTC().Format("2006-01-02")
+	}
+	return s
+}
+
+// evidenceNotes say for each gene what the advice rests on: result, laboratory,
+// assay, date and the alleles tested.
+func evidenceNotes(findings []Finding) []string {
+	var notes []string
+	for _, f := range findings {
+		for _, r := range f.Used {
+			where := strings.TrimPrefix(provenance(r), ", ")
+			if where == "" {
+				where = "laboratory, assay and date not given"
+			}
+			tested := "alleles tested not given"
+			if len(r.Tested) > 0 {
+				tested = "tested " + strings.Join(r.Tested, ", ")
+			}
+			note := fmt.Sprintf("%s: %s; %s.", resultWords(&f), where, tested)
+			if r.OwnCall {
+				note += " This is not a laboratory's report: confirm before acting."
+			}
+			if !slices.Contains(notes, note) {
+				notes = append(notes, note)
+			}
+		}
+		notes = append(notes, f.Notes...)
+	}
+	return notes
+}
+
+// resultWords names a finding: "CYP2C19 *2/*2 (Poor Metabolizer)".
+func resultWords(f *Finding) string {
+	var all []string
+	for _, c := range f.Candidates {
+		w := candidateWords(c)
+		if !slices.Contains(all, w) {
+			all = append(all, w)
+		}
+	}
+	if len(all) > 3 {
+		all = append(all[:3], "others")
+	}
+	return strings.TrimSpace(f.Gene + " " + join(all, "or"))
+}
+
+// candidateWords names a candidate: "*2/*2 (Poor Metabolizer)".
+func candidateWords(c Candidate) string {
+	inside := c.Phenotype
+	if c.Score != "" && c.Score != "n/a" {
+		inside = strings.TrimPrefix(inside+", activity score "+c.Score, ", ")
+	}
+	if c.Diplotype == "" {
+		return inside
+	}
+	if inside == "" || inside == c.Diplotype {
+		return c.Diplotype
+	}
+	return c.Diplotype + " (" + inside + ")"
+}
+
+func sortedGenes(values map[string]string) []string {
+	var genes []string
+	for gene := range values {
+		genes = append(genes, gene)
+	}
+	slices.Sort(genes)
+	return genes
+}
+
+// matchWords writes keys: "CYP2C19 Poor Metabolizer, CYP2D6 No Result".
+func matchWords(values map[string]string) string {
+	var all []string
+	for _, gene := range sortedGenes(values) {
+		all = append(all, gene+" "+values[gene])
+	}
+	return strings.Join(all, ", ")
+}

@@ -1,0 +1,445 @@
+package pgx
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Sentences are made from the fields of rules by these tables; knowledge files
+// hold no advice in prose. Unknown words in a file stop the server at start.
+
+// actionWords says what an action asks for, as a verb and what follows it; %s
+// is the drug.
+var actionWords = map[string]phrase{
+	"avoid":              {"avoid", "%s"},
+	"contraindicated":    {"do not use", "%s"},
+	"alternative":        {"choose", "another drug than %s"},
+	"adjust_dose":        {"adjust", "the dose of %s"}, // its dose phrases take its place
+	"test_first":         {"measure", "G6PD enzyme activity before giving %s"},
+	"monitor":            {"use", "%s only with close monitoring"},
+	"clinical_judgement": {"decide", "on %s by clinical findings, family history and further tests"},
+	"cautious_use":       {"use", "%s with caution"},
+	"standard":           {"", "no genotype reason to change the labelled dose of %s"},
+	"no_change":          {"", "no genotype-based change of the dose of %s: the evidence is thin"},
+	"no_recommendation":  {"", "the guideline gives no advice on %s for this result"},
+}
+
+// gerunds are the verbs of advice that is to be considered.
+var gerunds = map[string]string{
+	"avoid": "avoiding", "do not use": "not using", "choose": "choosing", "adjust": "adjusting", "measure": "measuring",
+	"use": "using", "decide": "deciding", "start": "starting", "keep": "keeping", "lower": "lowering", "raise": "raising", "titrate": "titrating",
+}
+
+// ofWords say what a percentage or multiple is of.
+var ofWords = map[string]string{
+	"normal_start":       "the normal starting dose",
+	"normal_maintenance": "the normal maintenance dose",
+	"normal_daily":       "the normal daily dose",
+	"lowest_start":       "the lowest recommended starting dose",
+	"protocol_start":     "the protocol's normal starting dose",
+}
+
+// continuingWords are said to a prescriber whose patient takes the drug already.
+var continuingWords = map[string]string{
+	"review_dose":   "For treatment under way, review the dose by response, side effects and levels; the genotype alone is no reason to stop it or to halve its dose",
+	"review_choice": "For treatment under way, review benefit, side effects and alternatives; the genotype alone is no reason to stop it at once",
+	"urgent_review": "For treatment under way, review it without delay with somebody experienced; do not decide by the genotype alone",
+}
+
+// implicationWords say what a genotype means for a drug (%s), by code and level.
+var implicationWords = map[string]string{
+	"immune_reaction_risk high":            "a severe hypersensitivity or skin reaction to %s is more likely",
+	"immune_reaction_risk not_raised":      "this allele adds no risk of a reaction to %s",
+	"aminoglycoside_ototoxicity high":      "permanent hearing loss with %s is very likely",
+	"aminoglycoside_ototoxicity usual":     "no mitochondrial risk variant was found",
+	"aminoglycoside_ototoxicity uncertain": "what the variant means for hearing under %s is uncertain",
+	"hemolysis very_high":                  "%s can worsen chronic haemolysis",
+	"hemolysis high":                       "%s can cause acute haemolysis",
+	"hemolysis low":                        "haemolysis with %s is unlikely",
+	"hemolysis variable":                   "enzyme activity can be anywhere from deficient to normal",
+	"drug_exposure much_higher":            "%s levels are expected to be much higher",
+	"drug_exposure higher":                 "%s levels are expected to be higher",
+	"drug_exposure expected":               "%s levels are expected as labelled",
+	"drug_exposure usual_reference":        "%s levels are expected as labelled",
+	"drug_exposure lower":                  "%s levels are expected to be lower",
+	"drug_exposure much_lower":             "%s levels are expected to be much lower",
+	"bilirubin_rise low":                   "jaundice that ends treatment with %s is unlikely",
+	"bilirubin_rise very_low":              "jaundice that ends treatment with %s is very unlikely",
+	"bilirubin_rise high":                  "jaundice that ends treatment with %s is likely",
+	"statin_exposure usual":                "%s levels are expected as labelled",
+	"statin_exposure higher":               "%s levels and muscle symptoms are more likely to be high",
+	"statin_exposure much_higher":          "%s levels are expected to be much higher and muscle symptoms more likely",
+	"myelosuppression usual":               "no added risk of marrow suppression from this gene",
+	"myelosuppression raised":              "marrow suppression with %s is more likely",
+	"myelosuppression very_high":           "life-threatening marrow suppression with %s is likely at normal doses",
+	"fluoropyrimidine_toxicity usual":      "DPD activity is expected to be complete",
+	"fluoropyrimidine_toxicity raised":     "severe toxicity of %s is more likely",
+	"fluoropyrimidine_toxicity very_high":  "%s can be fatal: there is almost no DPD activity",
+	"active_metabolite expected":           "%s is expected to be activated as labelled",
+	"active_metabolite higher":             "more of the active form of %s is made",
+	"active_metabolite lower":              "%s is likely to work less: less of its active form is made",
+	"active_metabolite much_lower":         "%s is likely to work poorly: little of its active form is made",
+	"malignant_hyperthermia high":          "%s can trigger malignant hyperthermia",
+	"malignant_hyperthermia not_excluded":  "malignant hyperthermia is not ruled out",
+	"cftr_modulator_response expected":     "the genotype is one for which %s works",
+	"cftr_modulator_response not_expected": "no variant was found for which %s is known to work",
+}
+
+// classWords name groups of alternatives; %s is the gene of the row.
+var classWords = map[string]string{
+	"drug_not_via_cyp2d6":              "a drug that CYP2D6 does not clear",
+	"drug_not_via_cyp2c19":             "a drug that CYP2C19 does not clear",
+	"drug_not_via_cyp2c9":              "a drug that CYP2C9 does not clear",
+	"antidepressant_not_via_gene":      "an antidepressant that this gene does not clear",
+	"shorter_half_life_nsaid":          "an NSAID with a shorter half-life",
+	"other_statin":                     "another statin",
+	"add_non_statin_therapy":           "adding a drug that is no statin",
+	"opioid_not_via_cyp2d6":            "an opioid that CYP2D6 does not activate (neither codeine nor tramadol)",
+	"non_thiopurine_immunosuppressant": "an immunosuppressant that is no thiopurine",
+	"other_p2y12_inhibitor":            "another P2Y12 inhibitor suited to the indication",
+	"other_antiretroviral":             "another antiretroviral drug",
+	"other_beta_blocker":               "another beta blocker",
+	"aromatase_inhibitor_with_ovarian_suppression_if_premenopausal": "an aromatase inhibitor (before menopause together with ovarian suppression)",
+}
+
+// monitorWords say what to watch.
+var monitorWords = map[string]string{
+	"hemolysis": "Watch for haemolysis", "hearing": "Monitor hearing", "adverse_events": "Watch closely for side effects", "toxicity": "Watch for toxicity",
+	"drug_induced_lupus": "Watch for drug-induced lupus", "bradycardia": "Watch for bradycardia", "anemia": "Watch for anaemia",
+}
+
+// exceptWords are the exceptions a row allows.
+var exceptWords = map[string]string{
+	"benefit_outweighs_risk":               "unless the benefit clearly outweighs the risk",
+	"severe_infection_without_alternative": "unless the infection is severe and nothing else is safe and effective",
+}
+
+// plainWords are other fields' values that stand for one sentence.
+var plainWords = map[string]string{
+	"use lowest_effective_dose_shortest_duration":             "Use the lowest effective dose for the shortest time",
+	"counsel jaundice":                                        "Tell the patient that jaundice can occur",
+	"caution myopathy":                                        "Watch for muscle symptoms",
+	"test g6pd_enzyme_activity":                               "",
+	"consider_test tpmt_erythrocyte_activity":                 "A TPMT activity test in red cells may help",
+	"avoid_comedication moderate_or_strong_cyp2d6_inhibitors": "Avoid moderate and strong CYP2D6 inhibitors",
+	"when instead":                                            "",
+	"when more_effect_needed":                                 "",
+	"when no_response":                                        "",
+	"frequency three_times_weekly":                            "three times a week instead of daily",
+	"frequency daily":                                         "daily",
+	"start usual":                                             "",
+	"start lower":                                             "start at a lower dose than labelled",
+	"start lowest_recommended":                                "start at the lowest recommended dose",
+	"start lower_if_no_alternative":                           "if nothing else is possible, start at a lower dose than labelled, guided by levels",
+	"first_dose usual":                                        "keep the labelled first (loading) dose",
+	"maintenance lower":                                       "keep the maintenance dose lower than labelled",
+	"maintenance higher_if_inadequate_response":               "a higher maintenance dose may be needed if the response is poor",
+	"titration slower":                                        "titrate more slowly",
+	"target higher":                                           "a higher target dose may be needed",
+}
+
+// phrase is a verb with what follows it.
+type phrase struct{ verb, rest string }
+
+func (p phrase) String() string { return strings.TrimSpace(p.verb + " " + p.rest) }
+
+// advised puts a phrase in the words of a strength: strong is "recommended",
+// moderate "consider", optional "may be considered".
+func (p phrase) advised(strength string) string {
+	if p.verb == "" {
+		return p.rest
+	}
+	switch strength {
+	case "strong":
+		return p.String() + " (recommended)"
+	case "moderate":
+		return "consider " + gerunds[p.verb] + " " + p.rest
+	case "optional":
+		return gerunds[p.verb] + " " + p.rest + " may be considered"
+	}
+	return p.String()
+}
+
+// lead is the heart of a rule's advice.
+func (r *rule) lead() phrase {
+	p := actionWords[r.Action.Kind]
+	p.rest = fmt.Sprintf(p.rest, r.Drug)
+	if r.Action.Kind == "adjust_dose" {
+		if steps := r.doseSteps(); len(steps) > 0 {
+			verb, rest, found := strings.Cut(steps[0], " ")
+			if found && gerunds[verb] != "" {
+				p = phrase{verb, withDrug(rest, r.Drug)}
+			}
+		}
+	}
+	if e := exceptWords[r.Action.Except]; e != "" {
+		p.rest += " " + e
+	}
+	return p
+}
+
+// withDrug names the drug in a dose phrase such as "at 50 % of …".
+func withDrug(rest, drug string) string { return drug + " " + rest }
+
+// text is the rule's whole advice. options are the alternatives that passed
+// screening.
+func (r *rule) text(options []string) string {
+	a := r.Action
+	s := []string{r.lead().advised(r.Strength)}
+	add := func(sentence string) {
+		if sentence != "" {
+			s = append(s, sentence)
+		}
+	}
+	add(r.optionWords(options))
+	steps := r.doseSteps()
+	if a.Kind == "adjust_dose" && len(steps) > 0 {
+		if verb, _, found := strings.Cut(steps[0], " "); found && gerunds[verb] != "" {
+			steps = steps[1:]
+		}
+	}
+	for _, step := range steps {
+		if a.Kind != "adjust_dose" && a.Kind != "standard" && !strings.HasPrefix(step, "if ") {
+			step = "if it is used, " + step
+		}
+		add(step)
+	}
+	if d := a.Dose; d != nil && d.PlasmaLevel != nil {
+		p := d.PlasmaLevel
+		add(fmt.Sprintf("if the response is poor, take a plasma level %s h after a dose and raise the dose if it is below %s ng/mL (target %s ng/mL)", span2(p.SampleHours), num(p.IncreaseBelow), num(p.Target)))
+	}
+	add(plainWords["use "+a.Use])
+	if a.TDM == true {
+		add("guide the dose by drug levels")
+	} else if a.TDM != nil {
+		add("drug levels are strongly advised")
+	}
+	add(monitorWords[a.Monitor])
+	if a.Caution != "" && a.CautionFromMgPerDay > 0 {
+		add(fmt.Sprintf("%s above %s mg a day", plainWords["caution "+a.Caution], num(a.CautionFromMgPerDay)))
+	}
+	add(plainWords["counsel "+a.Counsel])
+	add(plainWords["consider_test "+a.ConsiderTest])
+	add(plainWords["avoid_comedication "+a.AvoidComedication])
+	for i := range s {
+		s[i] = capital(s[i])
+	}
+	return strings.Join(s, ". ") + "."
+}
+
+// optionWords names what else could be given.
+func (r *rule) optionWords(options []string) string {
+	a := r.Action
+	all := slices.Clone(options)
+	for _, class := range a.AlternativeClass {
+		all = append(all, classWords[class])
+	}
+	if len(all) == 0 {
+		if len(a.Alternatives) > 0 {
+			return "none of the options the guideline names is free of objections, see below"
+		}
+		return ""
+	}
+	list := join(all, "or")
+	switch a.AlternativeWhen {
+	case "more_effect_needed":
+		return "if more effect is needed, consider " + list
+	case "no_response":
+		return "if the response is poor, consider " + list
+	case "instead":
+		return "or choose " + list
+	}
+	return "options: " + list
+}
+
+// doseSteps are the dose phrases of a rule, the most important first.
+func (r *rule) doseSteps() []string {
+	d := r.Action.Dose
+	if d == nil {
+		return nil
+	}
+	of := ofWords[r.Of]
+	if r.Normal != nil {
+		of += " (the guideline assumes " + r.Normal.words() + ")"
+	}
+	var s []string
+	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
+	frequency := ""
+	if d.Frequency != "" {
+		frequency = ", " + plainWords["frequency "+d.Frequency]
+	}
+	switch {
+	case d.StartPctChange != nil:
+		add("start at %s %% of %s", num(100+*d.StartPctChange), of)
+	case d.StartPctChangeRange != nil:
+		add("start at %s %% of %s", dash(100+d.StartPctChangeRange[0], 100+d.StartPctChangeRange[1]), of)
+	case d.StartPctOfNormal != nil:
+		add("start at %s %% of %s", dash(d.StartPctOfNormal[0], d.StartPctOfNormal[1]), of)
+	case d.StartPctOfLowest != nil:
+		add("start at %s %% of %s", dash(d.StartPctOfLowest[0], d.StartPctOfLowest[1]), of)
+	case d.StartBelowPctOfNormal != nil:
+		add("if nothing else is possible, start below %s %% of %s", num(*d.StartBelowPctOfNormal), of)
+	case d.StartMultiplier != nil:
+		most := ""
+		if d.MaxStartMgPerKgDay != nil {
+			most = fmt.Sprintf(", at most %s mg/kg/day", num(*d.MaxStartMgPerKgDay))
+		}
+		add("start at %s times %s%s", dash(d.StartMultiplier[0], d.StartMultiplier[1]), of, most)
+	case d.StartFoldReduction != nil:
+		add("start at %s %% of %s%s", num(100 / *d.StartFoldReduction), of, frequency)
+	case d.StartMgPerM2Day != nil:
+		add("start at %s mg/m² a day%s", num(*d.StartMgPerM2Day), frequency)
+	case d.StartTotalMgPerDay != nil:
+		add("start at %s mg a day in total", dash(d.StartTotalMgPerDay[0], d.StartTotalMgPerDay[1]))
+	case d.StartTotalMgPerDayMin != nil:
+		add("start at %s mg a day in total or more", num(*d.StartTotalMgPerDayMin))
+	case d.MaxStartMgPerDay != nil:
+		add("start at no more than %s mg a day", num(*d.MaxStartMgPerDay))
+	case len(d.MgPerDayOptions) > 0:
+		var all []string
+		for _, v := range d.MgPerDayOptions {
+			all = append(all, num(v))
+		}
+		add("start at %s mg a day", join(all, "or"))
+	case plainWords["start "+d.Start] != "":
+		add("%s", plainWords["start "+d.Start])
+	case d.Start != "" && d.Start != "usual":
+		rise := ""
+		if d.EarlyIncrease != "" {
+			rise = ", rising " + d.EarlyIncrease
+		}
+		add("start at %s%s", d.Start, rise)
+	}
+	if d.CautionFromTotalMg != nil {
+		add("take care from %s mg a day in total", num(*d.CautionFromTotalMg))
+	}
+	if d.MaxTotalMgPerDay != nil {
+		add("keep at or below %s mg a day in total", num(*d.MaxTotalMgPerDay))
+	}
+	if d.MaxMgPerDay != nil {
+		bound := "at or below"
+		if d.MaxIsExclusive {
+			bound = "below"
+		}
+		add("keep %s %s mg a day", bound, num(*d.MaxMgPerDay))
+	}
+	if d.ChronicPctChange != nil {
+		add("lower the dose to %s %% of %s after 12 weeks, if it still works", num(100+*d.ChronicPctChange), of)
+	}
+	if d.IncreasePct != nil {
+		add("raise the dose by %s %% of %s for Helicobacter pylori or erosive oesophagitis", dash(d.IncreasePct[0], d.IncreasePct[1]), of)
+	}
+	if d.MaintenancePctChange != nil {
+		what := of
+		if r.Of == "normal_start" {
+			what = ofWords["normal_maintenance"]
+		}
+		add("keep maintenance at %s %% of %s", num(100+*d.MaintenancePctChange), what)
+	}
+	if d.MaintenancePctMin != nil {
+		add("maintenance may have to rise by %s %% of %s or more", num(*d.MaintenancePctMin), of)
+	}
+	for _, w := range []string{"first_dose " + d.FirstDose, "maintenance " + d.Maintenance, "titration " + d.Titration, "target " + d.Target} {
+		if plainWords[w] != "" {
+			add("%s", plainWords[w])
+		}
+	}
+	if d.AlternativeMgPerDay != nil {
+		add("if that is not possible, %s %s mg a day", r.Drug, num(*d.AlternativeMgPerDay))
+	}
+	if d.WeeklyException {
+		add("if nothing else is possible, weekly dosing under close monitoring")
+	}
+	return s
+}
+
+func (n *normalDose) words() string {
+	unit := strings.TrimSuffix(n.Unit, "/d") + "/day"
+	s := dash(n.Low, n.High) + " " + unit
+	if n.Or != nil {
+		s += " or " + n.Or.words()
+	}
+	return s
+}
+
+// because says what the genotype means for the drug.
+func (r *rule) because() []string {
+	var all []string
+	for _, i := range r.Implications {
+		words := implicationWords[i.Code+" "+i.Level]
+		if strings.Contains(words, "%s") {
+			words = fmt.Sprintf(words, r.Drug)
+		}
+		if words = i.Gene + ": " + words; !slices.Contains(all, words) {
+			all = append(all, words)
+		}
+	}
+	return all
+}
+
+// unknownWords finds a value of a rule that no table has words for.
+func unknownWords(r *rule) error {
+	a := r.Action
+	for _, i := range r.Implications {
+		if implicationWords[i.Code+" "+i.Level] == "" {
+			return fmt.Errorf("no words for implication %s %s", i.Code, i.Level)
+		}
+	}
+	for _, c := range a.AlternativeClass {
+		if classWords[c] == "" {
+			return fmt.Errorf("no words for alternative_class %q", c)
+		}
+	}
+	if a.Monitor != "" && monitorWords[a.Monitor] == "" {
+		return fmt.Errorf("no words for monitor %q", a.Monitor)
+	}
+	if a.Except != "" && exceptWords[a.Except] == "" {
+		return fmt.Errorf("no words for except %q", a.Except)
+	}
+	plain := map[string]string{"use": a.Use, "counsel": a.Counsel, "caution": a.Caution, "test": a.Test, "consider_test": a.ConsiderTest, "avoid_comedication": a.AvoidComedication, "when": a.AlternativeWhen}
+	if d := a.Dose; d != nil {
+		plain["frequency"], plain["first_dose"], plain["maintenance"], plain["titration"], plain["target"] = d.Frequency, d.FirstDose, d.Maintenance, d.Titration, d.Target
+	}
+	for field, value := range plain {
+		if _, ok := plainWords[field+" "+value]; value != "" && !ok {
+			return fmt.Errorf("no words for %s %q", field, value)
+		}
+	}
+	return nil
+}
+
+func num(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+
+// dash writes a range; equal ends are one number.
+func dash(lo, hi float64) string {
+	if lo == hi {
+		return num(lo)
+	}
+	return num(lo) + "-" + num(hi)
+}
+
+func span2(v []float64) string {
+	if len(v) == 1 {
+		return num(v[0])
+	}
+	return num(v[0]) + "-" + num(v[len(v)-1])
+}
+
+// join makes "a, b or c".
+func join(words []string, last string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	n := len(words) - 1
+	return strings.Join(words[:n], ", ") + " " + last + " " + words[n]
+}
+
+// capital writes the first letter large.
+func capital(s string) string {
+	if s == "" {
+		return s
+	}
+	return strings.ToUpper(s[:1]) + s[1:]
+}
