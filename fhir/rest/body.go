@@ -1,0 +1,142 @@
+package rest
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"mime"
+	"net/http"
+	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// body reads the body of an HTTP request, once.
+type body struct {
+	server  *Server
+	in      *http.Request
+	restart func() // starts the request's time anew
+	held    int64  // of server.working
+}
+
+// release gives back the share of the working limit.
+func (b *body) release() {
+	b.server.working.Release(b.held)
+	b.held = 0
+}
+
+// resource reads and decodes a resource.
+func (b *body) resource() (*resource.Node, error) {
+	if err := jsonBody(b.in.Header.Get("Content-Type")); err != nil {
+		return nil, err
+	}
+	data, err := b.read(b.server.Limits.Body)
+	if err != nil {
+		return nil, err
+	}
+	if len(bytes.TrimSpace(data)) == 0 {
+		return nil, fhir.Errorf(fhir.Invalid, "the request has no body")
+	}
+	if n := values(data); n > b.server.Limits.Values {
+		return nil, fhir.Errorf(fhir.TooLarge, "the body has more than %d JSON values", b.server.Limits.Values)
+	}
+	if err := b.server.working.Acquire(b.in.Context(), int64(len(data))); err != nil {
+		return nil, err
+	}
+	b.held = int64(len(data))
+	b.restart()
+	root, err := resource.Decode(bytes.TrimPrefix(data, []byte("\ufeff")))
+	if err != nil {
+		return nil, err
+	}
+	if root.Kind != resource.Object {
+		return nil, fhir.Errorf(fhir.Invalid, "a resource is a JSON object")
+	}
+	if root.Str("resourceType") != "Bundle" && len(data) > 4*store.MaxResourceBytes {
+		// Even without its white space it would be too large to store.
+		return nil, tooLarge()
+	}
+	return root, nil
+}
+
+func tooLarge() error {
+	return fhir.Errorf(fhir.TooLarge, "a resource may have at most %d MiB", store.MaxResourceBytes>>20)
+}
+
+// values returns the least number that is certainly not below the number of
+// JSON values in data: each value but the first of its array or object follows
+// a comma, and each first one an opening bracket.
+func values(data []byte) int {
+	return 1 + bytes.Count(data, []byte{','}) + bytes.Count(data, []byte{'['}) + bytes.Count(data, []byte{'{'})
+}
+
+// jsonBody checks a Content-Type. The error is UnsupportedMedia.
+func jsonBody(contentType string) error {
+	if contentType == "" {
+		return nil
+	}
+	if name, _, _ := mime.ParseMediaType(contentType); name == "application/x-www-form-urlencoded" {
+		return fhir.Errorf(fhir.UnsupportedMedia, "the body is sent as a form; send a resource with the header Content-Type: %s", fhirJSON)
+	}
+	if _, err := jsonMedia(contentType); err != nil {
+		return fhir.Errorf(fhir.UnsupportedMedia, "Content-Type: %s; send %s", err.Error(), fhirJSON)
+	}
+	return nil
+}
+
+// form reads the parameters of a POST _search.
+func (b *body) form() (string, error) {
+	const most = 1 << 20
+	data, err := b.read(most)
+	if err != nil {
+		return "", err
+	}
+	text := strings.TrimSpace(string(data))
+	name, _, _ := mime.ParseMediaType(b.in.Header.Get("Content-Type"))
+	if text != "" && name != "application/x-www-form-urlencoded" {
+		return "", fhir.Errorf(fhir.UnsupportedMedia, "the parameters of a search are sent with Content-Type: application/x-www-form-urlencoded")
+	}
+	return text, nil
+}
+
+// read returns the body, decompressed, if it has at most so many bytes.
+func (b *body) read(most int64) ([]byte, error) {
+	if b.in.Body == nil {
+		return nil, nil
+	}
+	tooLarge := fhir.Errorf(fhir.TooLarge, "a request body may have at most %d bytes after decompression", most)
+	if b.in.ContentLength > most {
+		return nil, tooLarge
+	}
+	var from io.Reader = b.in.Body
+	switch encoding := strings.ToLower(strings.TrimSpace(b.in.Header.Get("Content-Encoding"))); encoding {
+	case "", "identity":
+	case "gzip", "x-gzip":
+		unzip, err := gzip.NewReader(b.in.Body)
+		if err != nil {
+			return nil, fhir.Wrap(fhir.Invalid, err, "the body is not gzip")
+		}
+		defer unzip.Close()
+		from = unzip
+	default:
+		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", clip(encoding))
+	}
+	var data bytes.Buffer
+	if size := b.in.ContentLength; size > 0 {
+		data.Grow(int(size) + bytes.MinRead)
+	}
+	n, err := data.ReadFrom(io.LimitReader(from, most+1))
+	var outer *http.MaxBytesError
+	switch {
+	case errors.As(err, &outer), n > most:
+		return nil, tooLarge
+	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+		return nil, fhir.Wrap(fhir.Invalid, err, "the gzip body is damaged")
+	case err != nil:
+		return nil, fhir.Wrap(fhir.Invalid, err, "the body ended early")
+	}
+	return data.Bytes(), nil
+}

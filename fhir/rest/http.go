@@ -1,0 +1,217 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"runtime/debug"
+	"strconv"
+	"strings"
+
+	"github.com/labstack/echo/v4"
+
+	"github.com/starling-fhir/starling/fhir"
+)
+
+// methods are those that get an answer of ours on every path, be it 405.
+var methods = [...]string{
+	http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut,
+	http.MethodPatch, http.MethodDelete, http.MethodOptions,
+}
+
+// Register mounts the API on g, whose prefix must be the path of the base URL.
+func (s *Server) Register(g *echo.Group) {
+	seen := make(map[string]bool)
+	for _, row := range s.table {
+		if seen[row.Path] {
+			continue
+		}
+		seen[row.Path] = true
+		handler := s.guard(func(c echo.Context) error { return s.handle(c, row.Path) })
+		for _, method := range methods {
+			g.Add(method, row.Path, handler)
+		}
+	}
+	root := s.guard(func(c echo.Context) error { return s.handle(c, "") })
+	for _, method := range methods {
+		g.Add(method, "/", root)
+	}
+	lost := s.guard(func(c echo.Context) error { return s.handle(c, "/"+c.Param("*")) })
+	g.RouteNotFound("/*", lost)
+}
+
+// guard turns errors and panics of a handler into answers. Nothing passes it,
+// so that a middleware around it sees the final status.
+func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+	return func(c echo.Context) error {
+		requestID(c, s.NewID)
+		defer func() {
+			if fault := recover(); fault != nil {
+				if fault == http.ErrAbortHandler {
+					panic(fault)
+				}
+				s.HandleError(&panicError{fault, debug.Stack()}, c)
+			}
+		}()
+		if s.cors(c) {
+			return nil
+		}
+		if err := next(c); err != nil {
+			s.HandleError(err, c)
+		}
+		return nil
+	}
+}
+
+// requestID returns the id of the response's X-Request-Id header. If an outer
+// middleware has set none, it is the caller's if that is a short plain word,
+// else a new one.
+func requestID(c echo.Context, newID func() string) string {
+	header := c.Response().Header()
+	id := header.Get(echo.HeaderXRequestID)
+	if id == "" {
+		if id = c.Request().Header.Get(echo.HeaderXRequestID); !fhir.ValidID(id) {
+			id = newID()
+		}
+		header.Set(echo.HeaderXRequestID, id)
+	}
+	return id
+}
+
+// handle serves an HTTP request whose route matched pattern.
+func (s *Server) handle(c echo.Context, pattern string) error {
+	format, err := negotiate(c.Request())
+	if err != nil {
+		return err
+	}
+	c.Set(formatKey, format)
+	// Echo's last parameter swallows slashes, so the path is put together and
+	// cut anew.
+	parts, err := segments(fill(pattern, c))
+	if err != nil {
+		return err
+	}
+	method := c.Request().Method
+	if method == http.MethodOptions && len(s.allowed(parts)) > 0 {
+		c.Response().Header().Set(echo.HeaderAllow, strings.Join(s.allowed(parts), ", "))
+		return c.NoContent(http.StatusNoContent)
+	}
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	row, values, err := s.find(method, parts)
+	if err != nil {
+		if fhir.KindOf(err) == fhir.MethodNotAllowed {
+			c.Response().Header().Set(echo.HeaderAllow, strings.Join(s.allowed(parts), ", "))
+		}
+		return err
+	}
+	access, err := s.Authorize(c)
+	if err != nil {
+		return err
+	}
+	r, done, err := s.request(c, values)
+	if err != nil {
+		return err
+	}
+	defer done()
+	r.access = access
+	a, err := s.serve(row, r)
+	if err != nil {
+		return err
+	}
+	return s.send(c, a)
+}
+
+// fill puts the escaped values of a route's parameters into its pattern.
+func fill(pattern string, c echo.Context) string {
+	if !strings.Contains(pattern, ":") {
+		return pattern
+	}
+	parts := strings.Split(pattern, "/")
+	for i, part := range parts {
+		if name, ok := strings.CutPrefix(part, ":"); ok {
+			parts[i] = c.Param(name)
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+// request reads everything but the body. done frees what the request holds.
+func (s *Server) request(c echo.Context, values map[string]string) (r *request, done func(), err error) {
+	in := c.Request()
+	ctx, cancel := context.WithTimeout(in.Context(), s.Limits.Timeout)
+	r = &request{
+		ctx:         ctx,
+		typ:         values["type"],
+		id:          values["id"],
+		version:     values["version"],
+		query:       in.URL.RawQuery,
+		ifMatch:     in.Header.Get("If-Match"),
+		ifNoneMatch: in.Header.Get("If-None-Match"),
+		ifNoneExist: in.Header.Get("If-None-Exist"),
+	}
+	if value := in.Header.Get("If-Modified-Since"); value != "" {
+		// An unreadable date counts as not sent: RFC 9110 section 13.1.3.
+		r.ifModifiedSince, _ = http.ParseTime(value)
+	}
+	if r.prefer, err = parsePrefer(in.Header.Values("Prefer")); err != nil {
+		cancel()
+		return nil, nil, err
+	}
+	b := &body{server: s, in: in, restart: func() {
+		cancel()
+		r.ctx, cancel = context.WithTimeout(in.Context(), s.Limits.Timeout)
+	}}
+	r.body = b.resource
+	if in.Method == http.MethodPost {
+		r.form = b.form
+	}
+	return r, func() { cancel(); b.release() }, nil
+}
+
+// send writes an answer.
+func (s *Server) send(c echo.Context, a *answer) error {
+	header := c.Response().Header()
+	if a.resource != nil {
+		header.Set("ETag", etag(a.resource.Version))
+		header.Set(echo.HeaderLastModified, a.resource.Updated.UTC().Format(http.TimeFormat))
+	}
+	if a.located {
+		header.Set(echo.HeaderLocation, s.basePrefix+versionPath(a.resource))
+	}
+	return respond(c, a.status, a.body)
+}
+
+// respond sends a JSON body, or none, in the format the client asked for.
+func respond(c echo.Context, status int, body []byte) error {
+	if body == nil {
+		return c.NoContent(status)
+	}
+	format, ok := c.Get(formatKey).(format)
+	if !ok {
+		format = defaultFormat
+	}
+	if format.pretty {
+		body = indent(body)
+	}
+	header := c.Response().Header()
+	header.Set(echo.HeaderContentType, format.contentType)
+	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
+	c.Response().WriteHeader(status)
+	if c.Request().Method == http.MethodHead {
+		return nil
+	}
+	_, err := c.Response().Write(body)
+	if err != nil {
+		return nil // the client is gone: there is nobody to tell
+	}
+	return nil
+}
+
+// etag returns the entity tag of a version.
+func etag(version int64) string { return `W/"` + strconv.FormatInt(version, 10) + `"` }
+
+// versionPath returns the relative URL of one version.
+func versionPath(res *fhir.Resource) string {
+	return res.Key.String() + "/_history/" + strconv.FormatInt(res.Version, 10)
+}

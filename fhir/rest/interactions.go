@@ -1,0 +1,225 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// interaction is one row of the table: what a method on a path means.
+type interaction struct {
+	// Code is what access is asked for and what the CapabilityStatement lists:
+	// https://hl7.org/fhir/R4/valueset-type-restful-interaction.html or
+	// https://hl7.org/fhir/R4/valueset-system-restful-interaction.html.
+	Code string
+	// Also is a second code the row serves. Its handler asks access for it.
+	Also   string
+	Method string
+	Path   string // below the base, in Echo's syntax
+	// Handle serves an interaction that reads. One that writes has Write
+	// instead: it says what to change, and [Server.commit] does it, alone or
+	// together with the other entries of a transaction.
+	Handle func(*request) (*answer, error)
+	Write  func(*request) (*write, error)
+}
+
+// interactions are all the server offers, in the order of
+// https://hl7.org/fhir/R4/http.html.
+func (s *Server) interactions() []interaction {
+	return []interaction{
+		{Code: "read", Method: http.MethodGet, Path: "/:type/:id", Handle: s.read},
+		{Code: "vread", Method: http.MethodGet, Path: "/:type/:id/_history/:version", Handle: s.vread},
+		{Code: "update", Method: http.MethodPut, Path: "/:type/:id", Write: s.update},
+		{Code: "update", Method: http.MethodPut, Path: "/:type", Write: s.updateConditional},
+		{Code: "delete", Method: http.MethodDelete, Path: "/:type/:id", Write: s.delete},
+		{Code: "delete", Method: http.MethodDelete, Path: "/:type", Write: s.deleteConditional},
+		{Code: "create", Method: http.MethodPost, Path: "/:type", Write: s.create},
+		{Code: "search-type", Method: http.MethodGet, Path: "/:type", Handle: s.searchType},
+		{Code: "search-type", Method: http.MethodPost, Path: "/:type/_search", Handle: s.searchType},
+		{Code: "search-system", Method: http.MethodGet, Path: "", Handle: s.searchSystem},
+		{Code: "search-system", Method: http.MethodPost, Path: "/_search", Handle: s.searchSystem},
+		{Code: "capabilities", Method: http.MethodGet, Path: "/metadata", Handle: s.capabilities},
+		{Code: "batch", Also: "transaction", Method: http.MethodPost, Path: "", Handle: s.bundle},
+		{Code: "history-instance", Method: http.MethodGet, Path: "/:type/:id/_history", Handle: s.history},
+		{Code: "history-type", Method: http.MethodGet, Path: "/:type/_history", Handle: s.history},
+		{Code: "history-system", Method: http.MethodGet, Path: "/_history", Handle: s.history},
+	}
+}
+
+// request is one interaction to serve: an HTTP request or an entry of a batch.
+type request struct {
+	ctx     context.Context
+	access  search.Access
+	typ     string // "" for the whole system; else a known type
+	id      string // "" or as sent: handlers parse it
+	version string // "" or as sent
+	query   string // raw, with the form body of a POST _search
+
+	ifMatch         string
+	ifNoneMatch     string
+	ifNoneExist     string
+	ifModifiedSince time.Time // zero if not sent
+	prefer          prefer
+
+	// body decodes the request's resource; an entry has decoded it before.
+	body func() (*resource.Node, error)
+	// form reads the parameters in the body of a POST _search; nil if there
+	// cannot be any.
+	form func() (string, error)
+	// entry is set for an entry of a batch or transaction.
+	entry *entry
+}
+
+// key parses the id of the URL.
+func (r *request) key() (fhir.Key, error) { return fhir.ParseKey(r.typ, r.id) }
+
+// answer is what an interaction gives back.
+type answer struct {
+	status int
+	// resource, if set, is the version the answer is about: it gives the ETag
+	// and Last-Modified headers.
+	resource *fhir.Resource
+	// body is the JSON to send; nil sends none.
+	body []byte
+	// outcome says that body is an OperationOutcome about the interaction.
+	outcome bool
+	// located asks for a Location header with the version's URL.
+	located bool
+}
+
+// find returns the row for a method and a path's segments, and the values of
+// its parameters. If the path is known with other methods only, the error is
+// MethodNotAllowed.
+func (s *Server) find(method string, segments []string) (*interaction, map[string]string, error) {
+	known := false
+	for i := range s.table {
+		row := &s.table[i]
+		values, ok := match(row.Path, segments)
+		if !ok {
+			continue
+		}
+		if row.Method == method {
+			return row, values, nil
+		}
+		known = true
+	}
+	if known {
+		return nil, nil, s.notAllowed(method, segments)
+	}
+	for _, segment := range segments {
+		if strings.HasPrefix(segment, "$") {
+			return nil, nil, fhir.Errorf(fhir.NotSupported, "the operation %s is not supported", clip(segment))
+		}
+	}
+	return nil, nil, fhir.Errorf(fhir.NotFound, "there is no interaction with such a URL; see %smetadata", s.basePrefix)
+}
+
+// match compares a row's path with segments. Names that start with '_' or '$'
+// and "metadata" are never types or ids.
+func match(path string, segments []string) (map[string]string, bool) {
+	parts := split(path)
+	if len(parts) != len(segments) {
+		return nil, false
+	}
+	values := make(map[string]string, 3)
+	for i, part := range parts {
+		name, isParam := strings.CutPrefix(part, ":")
+		switch {
+		case !isParam && part != segments[i]:
+			return nil, false
+		case isParam && reserved(segments[i]):
+			return nil, false
+		case isParam:
+			values[name] = segments[i]
+		}
+	}
+	return values, true
+}
+
+func reserved(segment string) bool {
+	return segment == "" || segment[0] == '_' || segment[0] == '$' || segment == "metadata"
+}
+
+// split cuts a path at slashes, ignoring one at either end.
+func split(path string) []string {
+	path = strings.TrimSuffix(strings.TrimPrefix(path, "/"), "/")
+	if path == "" {
+		return nil
+	}
+	return strings.Split(path, "/")
+}
+
+// notAllowed explains a method that a known path does not have.
+func (s *Server) notAllowed(method string, segments []string) error {
+	if method == http.MethodPatch {
+		return fhir.Errorf(fhir.MethodNotAllowed, "patch is not supported; read the resource, change it and send it whole with PUT")
+	}
+	return fhir.Errorf(fhir.MethodNotAllowed, "%s is not possible here; allowed: %s", method, strings.Join(s.allowed(segments), ", "))
+}
+
+// allowed lists the methods of a path.
+func (s *Server) allowed(segments []string) []string {
+	var methods []string
+	for i := range s.table {
+		row := &s.table[i]
+		if _, ok := match(row.Path, segments); ok && !slices.Contains(methods, row.Method) {
+			methods = append(methods, row.Method)
+			if row.Method == http.MethodGet {
+				methods = append(methods, http.MethodHead)
+			}
+		}
+	}
+	if len(methods) > 0 {
+		methods = append(methods, http.MethodOptions)
+	}
+	slices.Sort(methods)
+	return methods
+}
+
+// segments cuts an escaped path below the base into its unescaped segments.
+func segments(path string) ([]string, error) {
+	parts := split(path)
+	for i, part := range parts {
+		clear, err := url.PathUnescape(part)
+		if err != nil {
+			return nil, fhir.Errorf(fhir.Invalid, "the URL has a broken %%-escape")
+		}
+		parts[i] = clear
+	}
+	return parts, nil
+}
+
+// allow checks the type and asks access. Every interaction passes it first.
+func (r *request) allow(row *interaction) error {
+	if r.typ != "" {
+		if err := checkType(r.typ); err != nil {
+			return err
+		}
+	}
+	return r.access.Allow(row.Code, r.typ)
+}
+
+// serve carries out one interaction that stands alone.
+func (s *Server) serve(row *interaction, r *request) (*answer, error) {
+	if err := r.allow(row); err != nil {
+		return nil, err
+	}
+	if row.Write == nil {
+		return row.Handle(r)
+	}
+	w, err := row.Write(r)
+	if err != nil {
+		return nil, r.entry.place(err)
+	}
+	if err := s.commit(r.ctx, r.access, &unit{writes: []*write{w}}); err != nil {
+		return nil, err
+	}
+	return w.answer(r.prefer), nil
+}

@@ -1,0 +1,87 @@
+package rest
+
+import (
+	"context"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// mostQueried is the most resources Query returns, and queryPage how many it
+// asks the store for at once.
+const (
+	mostQueried = 10_000
+	queryPage   = 1000
+)
+
+// Query answers a read ("Patient/123") or a search ("Observation?patient=123")
+// in process, for callers inside the server. The same access applies as to a
+// request. complete is false if a search found more than it returns, which is
+// 10,000 resources. The error of a read is NotFound or Deleted if there is no
+// such resource.
+func (s *Server) Query(ctx context.Context, access search.Access, query string) (resources []*fhir.Resource, complete bool, err error) {
+	path, rawQuery, _ := strings.Cut(query, "?")
+	parts, err := segments(strings.TrimPrefix(path, s.Base))
+	if err != nil {
+		return nil, false, err
+	}
+	row, values, err := s.find(http.MethodGet, parts)
+	if err != nil {
+		return nil, false, err
+	}
+	r := &request{ctx: ctx, access: access, typ: values["type"], id: values["id"]}
+	if err := r.allow(row); err != nil {
+		return nil, false, err
+	}
+	switch row.Code {
+	case "read":
+		res, err := s.current(r)
+		if err != nil {
+			return nil, false, err
+		}
+		return []*fhir.Resource{res}, true, nil
+	case "search-type":
+		return s.everyPage(ctx, access, r.typ, rawQuery)
+	}
+	return nil, false, fhir.Errorf(fhir.NotSupported, "only reads and searches of a type are possible in process")
+}
+
+// everyPage follows a search through all its pages.
+func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQuery string) ([]*fhir.Resource, bool, error) {
+	req, err := s.Registry.Parse([]string{typ}, rawQuery, search.ParseOptions{Base: s.Base})
+	if err != nil {
+		return nil, false, err
+	}
+	q := req.Query
+	most := mostQueried
+	if _, limited := firstOf(rawQuery, "_count"); limited {
+		most = q.Count // the caller wants no more
+	}
+	q.Total = search.TotalNone
+	var all []*fhir.Resource
+	for {
+		q.Count = min(queryPage, most-len(all))
+		page, err := s.Store.Search(ctx, access.Narrow(q))
+		if err != nil {
+			return nil, false, err
+		}
+		all = append(all, page.Resources...)
+		if page.Next == "" || len(all) >= most {
+			return all, page.Next == "", nil
+		}
+		q.Cursor = page.Next
+	}
+}
+
+// firstOf returns the first value of a parameter of a raw query, and whether it
+// is there.
+func firstOf(rawQuery, name string) (string, bool) {
+	values, err := url.ParseQuery(rawQuery)
+	if err != nil || len(values[name]) == 0 {
+		return "", false
+	}
+	return values[name][0], true
+}

@@ -1,0 +1,231 @@
+package rest
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// resolve finds out which resource each write is about and makes its change.
+// Deletions come first, as in https://hl7.org/fhir/R4/http.html#trules: what a
+// transaction deletes, its other conditions no longer see.
+func (s *Server) resolve(ctx context.Context, access search.Access, u *unit) error {
+	gone := make(map[fhir.Key]bool)
+	phase := func(deletions bool) error {
+		return parallel(ctx, len(u.writes), func(i int) error {
+			w := u.writes[i]
+			if (w.method == fhir.Delete) != deletions {
+				return nil
+			}
+			w.key, w.change, w.result, w.created = fhir.Key{}, nil, nil, false
+			if w.criteria != nil {
+				return w.entry.place(s.resolveCriteria(ctx, access, w, gone))
+			}
+			return w.entry.place(s.resolveKey(ctx, access, w))
+		})
+	}
+	if err := phase(true); err != nil {
+		return err
+	}
+	for _, w := range u.writes {
+		if w.method == fhir.Delete && w.change != nil {
+			gone[w.key] = true
+		}
+	}
+	if err := phase(false); err != nil {
+		return err
+	}
+	return u.distinct()
+}
+
+// resolveKey prepares a write whose resource is known: a create, or an update
+// or deletion by id.
+func (s *Server) resolveKey(ctx context.Context, access search.Access, w *write) error {
+	if w.method == fhir.Create {
+		w.key, w.created = fhir.Key{Type: w.typ, ID: w.newID}, true
+		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true}
+		return nil
+	}
+	w.key = fhir.Key{Type: w.typ, ID: w.id}
+	now, err := s.Store.Read(ctx, w.key)
+	if err != nil && fhir.KindOf(err) != fhir.NotFound {
+		return err
+	}
+	if err != nil {
+		now = nil
+	}
+	hidden := now != nil && !access.Sees(now)
+	if hidden && w.method != fhir.Delete {
+		return notFound(w.key)
+	}
+	exists := now != nil && !now.Deleted() && !hidden
+	if !exists && (w.match.any || w.match.version != 0) {
+		return fhir.Errorf(fhir.VersionMismatch, "If-Match names a version, but there is no %s", w.key)
+	}
+	if w.method == fhir.Delete {
+		if !hidden {
+			w.result = now
+		}
+		if exists {
+			w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(now)}
+		}
+		return nil
+	}
+	w.created = !exists
+	w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(now), IfNone: w.fresh}
+	return nil
+}
+
+// version is the version that must still be the newest when the write is
+// committed; 0 if any will do.
+func (w *write) version(now *fhir.Resource) int64 {
+	if w.match.any {
+		return now.Version
+	}
+	return w.match.version
+}
+
+// resolveCriteria prepares a conditional write.
+// https://hl7.org/fhir/R4/http.html#cond-update and the sections around it.
+func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *write, gone map[fhir.Key]bool) error {
+	if err := access.Allow("search-type", w.typ); err != nil {
+		return err
+	}
+	found, condition, err := s.matches(ctx, access, w.criteria, gone)
+	if err != nil {
+		return err
+	}
+	if found == nil && (w.match.any || w.match.version != 0) {
+		return fhir.Errorf(fhir.VersionMismatch, "If-Match names a version, but the criteria match nothing")
+	}
+	if found != nil {
+		w.key, w.result = found.Key, found
+	}
+	switch {
+	case w.method == fhir.Create && found != nil: // it is there: nothing to do
+	case w.method == fhir.Create:
+		w.key, w.created = fhir.Key{Type: w.typ, ID: w.newID}, true
+		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
+	case w.method == fhir.Delete && found == nil: // nothing to do
+	case w.method == fhir.Delete:
+		w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(found), Condition: condition}
+	case found != nil:
+		if w.fresh {
+			return fhir.Errorf(fhir.PreconditionFail, "If-None-Match: * demands that nothing matches the criteria, but something does")
+		}
+		if w.id != "" && w.id != found.ID {
+			return fhir.Errorf(fhir.Invalid, "the resource has another id than the one that the criteria match")
+		}
+		w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(found), Condition: condition}
+	default:
+		id := w.id // the resource's own
+		if id == "" {
+			id = w.newID
+		}
+		// Something of this id that the criteria do not match must not be
+		// overwritten.
+		w.key, w.created = fhir.Key{Type: w.typ, ID: id}, true
+		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
+	}
+	return nil
+}
+
+// matches returns the one resource that criteria select, leaving out gone ones,
+// or nil, and the condition under which that stays so. More than one is
+// MultipleMatches.
+func (s *Server) matches(ctx context.Context, access search.Access, criteria *search.Request, gone map[fhir.Key]bool) (*fhir.Resource, *store.Condition, error) {
+	q := access.Narrow(criteria.Query)
+	q.Count, q.Total, q.Cursor, q.Sort = 2, search.TotalNone, "", nil
+	page, err := s.Store.Search(ctx, q)
+	if err != nil {
+		return nil, nil, err
+	}
+	condition := &store.Condition{Query: q}
+	var left []*fhir.Resource
+	for _, res := range page.Resources {
+		condition.Keys = append(condition.Keys, res.Key)
+		if !gone[res.Key] {
+			left = append(left, res)
+		}
+	}
+	switch {
+	case len(left) > 1, page.Next != "":
+		return nil, nil, fhir.Errorf(fhir.MultipleMatches, "the criteria match more than one resource")
+	case len(left) == 1:
+		return left[0], condition, nil
+	}
+	return nil, condition, nil
+}
+
+// distinct refuses two writes of one resource, and two conditional creates that
+// would make two resources of one identity.
+func (u *unit) distinct() error {
+	if len(u.writes) < 2 {
+		return nil
+	}
+	keys := make(map[fhir.Key]*write, len(u.writes))
+	criteria := make(map[string]*write)
+	var problems []error
+	for _, w := range u.writes {
+		if w.change == nil {
+			continue
+		}
+		if first := keys[w.key]; first != nil {
+			problems = append(problems, w.entry.place(fhir.Errorf(fhir.Invalid, "%s also writes %s; a transaction may write each resource once", first.entry.where(), w.key)))
+			continue
+		}
+		keys[w.key] = w
+		if w.criteria == nil || !w.created {
+			continue
+		}
+		identity := w.typ + "?" + w.criteria.Criteria
+		if first := criteria[identity]; first != nil {
+			problems = append(problems, w.entry.place(fhir.Errorf(fhir.Invalid, "%s has the same criteria and nothing matches them yet; a transaction may create it once", first.entry.where())))
+			continue
+		}
+		criteria[identity] = w
+	}
+	return merge(problems)
+}
+
+// notFound is the answer for what is not there and for what the caller may not
+// see.
+func notFound(key fhir.Key) error {
+	return fhir.Errorf(fhir.NotFound, "there is no %s", key)
+}
+
+// merge makes one error of several. Its issues are those of all; its kind is
+// the one they share, else Invalid. An error that is not the client's stands
+// for all.
+func merge(problems []error) error {
+	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
+	if len(problems) < 2 {
+		if len(problems) == 1 {
+			return problems[0]
+		}
+		return nil
+	}
+	var all *fhir.Error
+	for _, problem := range problems {
+		var ours *fhir.Error
+		if !errors.As(problem, &ours) {
+			return problem
+		}
+		switch ours.Kind {
+		case fhir.Internal, fhir.Conflict, fhir.Unavailable, fhir.Timeout:
+			return problem
+		}
+		if all == nil {
+			all = &fhir.Error{Kind: ours.Kind}
+		}
+		if all.Kind != ours.Kind {
+			all.Kind = fhir.Invalid
+		}
+		all.Issues = append(all.Issues, issuesOf(ours)...)
+	}
+	return all
+}

@@ -1,0 +1,144 @@
+// Package rest serves the FHIR R4 REST API, https://hl7.org/fhir/R4/http.html.
+//
+// Each interaction is one file (read.go, create.go, ...) and one row of
+// [Server.interactions]: routing, access checks, the Allow header and the
+// CapabilityStatement are derived from the rows. A row serves an HTTP request
+// and an entry of a batch alike, so handlers take a [request] and return an
+// [answer] or an error; http.go alone knows Echo, and outcome.go alone turns
+// errors into statuses and OperationOutcomes.
+//
+// The package knows no particular store and no medicine. Start with [New].
+package rest
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/semaphore"
+
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// Config is what a Server stands on. Every field without a stated default is
+// required.
+type Config struct {
+	Store    store.Store
+	Registry *search.Registry
+	Gate     *resource.Gate
+	// Base is the absolute URL of the API without a trailing slash, such as
+	// "https://fhir.example.org/fhir". It is never taken from request headers.
+	Base string
+	// Authorize says what the caller may do. Its error, with kind
+	// Unauthenticated or Forbidden, is the answer.
+	Authorize func(c echo.Context) (search.Access, error)
+	Clock     func() time.Time
+	// NewID makes logical ids and request ids: 1 to 64 letters, digits, '-', '.'.
+	NewID  func() string
+	Logger *slog.Logger
+	// Limits bound what one request may cost; zero fields take the defaults.
+	Limits Limits
+	// Origins are the web origins that may use the API from a browser (CORS),
+	// such as "https://app.example.org"; "*" allows all. Empty: none.
+	Origins []string
+	// Version is the server's, for the CapabilityStatement.
+	Version string
+	// Security tells clients, in the CapabilityStatement, how callers are
+	// known and what they may do. Default: that the settings say so.
+	Security string
+}
+
+// Limits bound what one request may cost.
+type Limits struct {
+	// Body is the most bytes of a request body, after decompression. Default
+	// 64 MiB.
+	Body int64
+	// Working is the most bytes of all bodies being decoded and stored at one
+	// moment; requests beyond it wait. Default twice Body.
+	Working int64
+	// Values is the most JSON values in one body. A tree takes about 100 bytes
+	// a value, whatever the value's length. Default 4,000,000.
+	Values int
+	// Entries is the most entries of a batch or transaction. Default 10,000.
+	Entries int
+	// Issues is the most issues an OperationOutcome lists. Default 100.
+	Issues int
+	// Timeout is the time a request may take once its body is read. Default 60 s.
+	Timeout time.Duration
+}
+
+func (l Limits) withDefaults() Limits {
+	if l.Body == 0 {
+		l.Body = 64 << 20
+	}
+	if l.Working == 0 {
+		l.Working = 2 * l.Body
+	}
+	if l.Values == 0 {
+		l.Values = 4_000_000
+	}
+	if l.Entries == 0 {
+		l.Entries = 10_000
+	}
+	if l.Issues == 0 {
+		l.Issues = 100
+	}
+	if l.Timeout == 0 {
+		l.Timeout = 60 * time.Second
+	}
+	return l
+}
+
+// Server serves the API. It is safe for concurrent use.
+type Server struct {
+	Config
+
+	schema     *resource.Schema
+	table      []interaction
+	statement  []byte // the CapabilityStatement
+	working    *semaphore.Weighted
+	basePrefix string // Base with a trailing slash
+}
+
+// New checks cfg and makes a Server.
+func New(cfg Config) (*Server, error) {
+	switch {
+	case cfg.Store == nil, cfg.Registry == nil, cfg.Gate == nil:
+		return nil, errors.New("rest: Store, Registry and Gate are required")
+	case cfg.Authorize == nil:
+		return nil, errors.New("rest: Authorize is required")
+	case cfg.Clock == nil, cfg.NewID == nil, cfg.Logger == nil:
+		return nil, errors.New("rest: Clock, NewID and Logger are required")
+	}
+	cfg.Limits = cfg.Limits.withDefaults()
+	if cfg.Security == "" {
+		cfg.Security = "How callers are known, and what they may do, is decided by this server's settings."
+	}
+	if cfg.Limits.Working < cfg.Limits.Body {
+		return nil, errors.New("rest: Limits.Working must be at least Limits.Body")
+	}
+	base, err := url.Parse(cfg.Base)
+	if err != nil || base.Scheme != "http" && base.Scheme != "https" || base.Host == "" ||
+		base.RawQuery != "" || base.Fragment != "" || strings.HasSuffix(cfg.Base, "/") {
+		return nil, fmt.Errorf("rest: base URL %q must be http(s)://host/path without a trailing slash", cfg.Base)
+	}
+	schema, err := resource.LoadSchema()
+	if err != nil {
+		return nil, fmt.Errorf("rest: %w", err)
+	}
+	s := &Server{
+		Config:     cfg,
+		schema:     schema,
+		working:    semaphore.NewWeighted(cfg.Limits.Working),
+		basePrefix: cfg.Base + "/",
+	}
+	s.table = s.interactions()
+	s.statement = s.capabilityStatement()
+	return s, nil
+}

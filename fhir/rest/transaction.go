@@ -1,0 +1,160 @@
+package rest
+
+import (
+	"net/http"
+	"strconv"
+	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// transaction carries out the entries of a transaction, all or none.
+//
+// https://hl7.org/fhir/R4/http.html#trules sets the order: deletions, creates,
+// updates, then reads. Since every resource may be written only once, the
+// writes are one change of the store, and the reads see its result.
+func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
+	entries, problems, err := s.entries(r, root)
+	if err != nil {
+		return nil, err
+	}
+	u := &unit{urls: make(map[string]*write)}
+	for i, e := range entries {
+		if problems[i] == nil {
+			problems[i] = s.prepare(e)
+		}
+		if e.write == nil {
+			continue
+		}
+		u.writes = append(u.writes, e.write)
+		if e.fullURL == "" || e.write.method == fhir.Delete {
+			continue
+		}
+		if first := u.urls[e.fullURL]; first != nil {
+			problems = append(problems, invalid("duplicate", e.where()+".fullUrl", first.entry.where()+" has the same fullUrl"))
+		}
+		u.urls[e.fullURL] = e.write
+	}
+	if err := merge(problems); err != nil {
+		// The resources are looked at all the same, so that the client hears
+		// of everything at once.
+		return nil, merge([]error{err, s.check(r.ctx, u)})
+	}
+	if err := s.commit(r.ctx, r.access, u); err != nil {
+		return nil, err
+	}
+	var reads []*entry
+	for _, e := range entries {
+		if e.write == nil {
+			reads = append(reads, e)
+			continue
+		}
+		e.answer = e.write.answer(e.request.prefer)
+	}
+	s.serveAll(r.ctx, reads)
+	return s.responses("transaction-response", entries), nil
+}
+
+// prepare checks what can be known of an entry before anything is written, and
+// makes its write if it is one.
+func (s *Server) prepare(e *entry) error {
+	if err := e.request.allow(e.row); err != nil {
+		return at(err, e.where()+".request.url")
+	}
+	if strings.HasPrefix(e.row.Code, "search-") {
+		return at(s.checkSearch(e.request), e.where()+".request.url")
+	}
+	if e.row.Write == nil {
+		return nil
+	}
+	w, err := e.row.Write(e.request)
+	if err != nil {
+		return e.place(err)
+	}
+	e.write = w
+	return nil
+}
+
+// responses makes the Bundle that answers a batch or transaction.
+// https://hl7.org/fhir/R4/http.html#transaction-response
+func (s *Server) responses(typ string, entries []*entry) *answer {
+	size := 128
+	for _, e := range entries {
+		size += 256
+		if e.answer != nil {
+			size += len(e.answer.body)
+		}
+	}
+	out := append(make([]byte, 0, size), `{"resourceType":"Bundle","type":"`...)
+	out = append(out, typ...)
+	out = append(out, '"')
+	for i, e := range entries {
+		if i == 0 {
+			out = append(out, `,"entry":[`...)
+		} else {
+			out = append(out, ',')
+		}
+		out = s.response(out, e)
+	}
+	if len(entries) > 0 {
+		out = append(out, ']')
+	}
+	return &answer{status: http.StatusOK, body: append(out, '}')}
+}
+
+// response appends the answer to one entry.
+func (s *Server) response(out []byte, e *entry) []byte {
+	out = append(out, '{')
+	if e.err != nil {
+		known := s.known(e.err, "entry of a bundle", "")
+		out = appendStatus(append(out, `"response":{`...), outcomes[known.Kind].status)
+		out = append(out, `,"outcome":`...)
+		out = append(out, s.outcome(known)...)
+		return append(out, "}}"...)
+	}
+	a := e.answer
+	if a.body != nil && !a.outcome {
+		if a.resource != nil {
+			out = append(out, `"fullUrl":`...)
+			out = appendString(out, s.basePrefix+a.resource.Key.String())
+			out = append(out, ',')
+		}
+		out = append(out, `"resource":`...)
+		out = append(out, a.body...)
+		out = append(out, ',')
+	}
+	out = appendStatus(append(out, `"response":{`...), a.status)
+	if res := a.resource; res != nil {
+		if a.located {
+			out = append(out, `,"location":"`...)
+			out = append(out, versionPath(res)...)
+			out = append(out, '"')
+		}
+		out = append(out, `,"etag":"W/\"`...)
+		out = strconv.AppendInt(out, res.Version, 10)
+		out = append(out, `\"","lastModified":"`...)
+		out = fhir.AppendInstant(out, res.Updated)
+		out = append(out, '"')
+	}
+	if a.outcome {
+		out = append(out, `,"outcome":`...)
+		out = append(out, a.body...)
+	}
+	return append(out, "}}"...)
+}
+
+// appendStatus appends a status line such as "status":"201 Created".
+func appendStatus(out []byte, status int) []byte {
+	out = append(out, `"status":"`...)
+	out = strconv.AppendInt(out, int64(status), 10)
+	out = append(out, ' ')
+	out = append(out, http.StatusText(status)...)
+	return append(out, '"')
+}
+
+// appendString appends s as a JSON string.
+func appendString(out []byte, s string) []byte {
+	node := resource.Text(s)
+	return node.Append(out)
+}
