@@ -1,0 +1,239 @@
+package services
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/cds/pgx"
+)
+
+// strengths are the words for a row's strength.
+var strengths = map[string]string{
+	"strong": "strong recommendation", "moderate": "moderate recommendation", "optional": "optional recommendation",
+	"no recommendation": "no recommendation", "none": "no recommendation",
+}
+
+// states are the words for a gene without a usable result.
+var states = map[pgx.State]string{
+	pgx.NoResult:      "no result found",
+	pgx.Indeterminate: "tested; the result has no assigned meaning",
+	pgx.Conflicting:   "results contradict each other",
+	pgx.Unreadable:    "reported in words this server does not understand",
+	pgx.Unconfirmed:   "preliminary result only",
+}
+
+// detail writes the body of a card as GitHub-flavoured Markdown: the advice, the
+// results it rests on, what would settle it, notes, and what was not searched.
+// Everything that comes from outside is escaped.
+func detail(a *pgx.Advice, ev *evidence) string {
+	var b strings.Builder
+	paragraph := func(text string) {
+		if text != "" {
+			b.WriteString(text + "\n\n")
+		}
+	}
+	if order := first(a.Order.Text, a.Drug); order != "" {
+		paragraph("Order: " + cds.Escape(order))
+	}
+	advice(&b, a)
+	results(&b, a.Findings)
+	bullets(&b, "What would settle this", a.Settles)
+	bullets(&b, "Please note", notes(a))
+	if a.Kind != pgx.Recommend || slices.ContainsFunc(a.Findings, func(f pgx.Finding) bool { return f.State != pgx.Known }) {
+		bullets(&b, "Not searched", ev.Missing)
+		if len(ev.Searched) > 0 {
+			paragraph("Searched: " + cds.Escape(strings.Join(ev.Searched, "; ")))
+		}
+	}
+	paragraph(evidenceLine(a))
+	return strings.TrimSpace(b.String())
+}
+
+// advice writes the rows: one as a sentence, several side by side.
+func advice(b *strings.Builder, a *pgx.Advice) {
+	switch {
+	case len(a.Rows) == 1:
+		r := a.Rows[0]
+		b.WriteString(cds.Escape(r.Text))
+		if words := rowWords(r, a.Guideline); words != "" {
+			b.WriteString(" (" + words + ")")
+		}
+		b.WriteString("\n\n")
+		bullets(b, "Because", r.Because)
+	case len(a.Rows) > 1:
+		header := []string{"For", "Result", "Advice", "Strength"}
+		var rows [][]string
+		for _, r := range a.Rows {
+			text := r.Text
+			if len(r.Because) > 0 {
+				text += " (" + strings.Join(r.Because, "; ") + ")"
+			}
+			rows = append(rows, []string{first(r.Population, "all"), match(r.Match), text, first(strengths[r.Strength], r.Strength)})
+		}
+		table(b, header, rows)
+	case a.Summary != "":
+		b.WriteString(cds.Escape(a.Summary) + "\n\n")
+	}
+}
+
+// rowWords says for whom a row is and how strong it is.
+func rowWords(r pgx.Row, guideline string) string {
+	var parts []string
+	if r.Population != "" {
+		parts = append(parts, "for: "+r.Population)
+	}
+	if r.Strength != "" {
+		parts = append(parts, first(strengths[r.Strength], r.Strength))
+	}
+	if guideline != "" {
+		parts = append(parts, guideline)
+	}
+	return cds.Escape(strings.Join(parts, "; "))
+}
+
+// match says which results led to a row.
+func match(keys map[string]string) string {
+	genes := make([]string, 0, len(keys))
+	for gene := range keys {
+		genes = append(genes, gene)
+	}
+	slices.Sort(genes)
+	for i, gene := range genes {
+		genes[i] = gene + " " + keys[gene]
+	}
+	return strings.Join(genes, ", ")
+}
+
+// results writes the table of genes with laboratory, assay, date and tested
+// alleles where they are known.
+func results(b *strings.Builder, findings []pgx.Finding) {
+	header := []string{"Gene", "Result", "Phenotype", "Laboratory", "Assay", "Date", "Alleles tested"}
+	var rows [][]string
+	for _, f := range findings {
+		var results, phenotypes, laboratories, assays, dates, tested []string
+		for _, c := range f.Candidates {
+			results = once(results, c.Diplotype)
+			phenotype := c.Phenotype
+			if c.Score != "" && c.Score != "n/a" {
+				phenotype = strings.TrimSpace(phenotype + " (activity score " + c.Score + ")")
+			}
+			phenotypes = once(phenotypes, phenotype)
+		}
+		for _, r := range f.Used {
+			laboratories = once(laboratories, r.Laboratory)
+			assays = once(assays, r.Assay)
+			if !r.Date.IsZero() {
+				dates = once(dates, r.Date.Format("2006-01-02"))
+			}
+			for _, t := range r.Tested {
+				tested = once(tested, t)
+			}
+		}
+		result := first(strings.Join(results, " or "), states[f.State])
+		if f.State != pgx.Known && len(results) > 0 {
+			result += " (" + states[f.State] + ")"
+		}
+		rows = append(rows, []string{f.Gene, result, strings.Join(phenotypes, " or "), strings.Join(laboratories, "; "),
+			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested)})
+	}
+	table(b, header, rows)
+}
+
+// mostTested keeps the list of tested alleles in a table readable; the evidence
+// in the card's extension has them all.
+const mostTested = 12
+
+func some(list []string) string {
+	if len(list) > mostTested {
+		return strings.Join(list[:mostTested], ", ") + fmt.Sprintf(" and %d more", len(list)-mostTested)
+	}
+	return strings.Join(list, ", ")
+}
+
+func once(list []string, s string) []string {
+	if s == "" || slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}
+
+// table writes a Markdown table without its empty columns.
+func table(b *strings.Builder, header []string, rows [][]string) {
+	if len(rows) == 0 {
+		return
+	}
+	var columns []int
+	for i := range header {
+		if slices.ContainsFunc(rows, func(row []string) bool { return row[i] != "" }) {
+			columns = append(columns, i)
+		}
+	}
+	line := func(cells []string) {
+		for _, i := range columns {
+			b.WriteString("| " + cds.Escape(first(cells[i], "–")) + " ")
+		}
+		b.WriteString("|\n")
+	}
+	line(header)
+	b.WriteString(strings.Repeat("|---", len(columns)) + "|\n")
+	for _, row := range rows {
+		line(row)
+	}
+	b.WriteString("\n")
+}
+
+// bullets writes a list under a title; nothing if it is empty.
+func bullets(b *strings.Builder, title string, list []string) {
+	if len(list) == 0 {
+		return
+	}
+	b.WriteString(title + ":\n\n")
+	for _, item := range list {
+		b.WriteString("- " + cds.Escape(item) + "\n")
+	}
+	b.WriteString("\n")
+}
+
+// notes are the advice's own and those of its findings, and what was set aside.
+func notes(a *pgx.Advice) []string {
+	var list []string
+	for _, n := range a.Notes {
+		list = once(list, n)
+	}
+	for _, f := range a.Findings {
+		for _, n := range f.Notes {
+			list = once(list, n)
+		}
+		for _, i := range f.Ignored {
+			list = once(list, "Not used: "+first(i.Report.Reference, "a report")+" ("+i.Reason+")")
+		}
+	}
+	return list
+}
+
+// evidenceLine names the resources and rules the advice rests on.
+func evidenceLine(a *pgx.Advice) string {
+	var refs, rules []string
+	for _, f := range a.Findings {
+		for _, r := range f.Used {
+			refs = once(refs, r.Reference)
+		}
+	}
+	for _, r := range a.Rows {
+		rule := r.ID
+		if r.Version != "" {
+			rule += ", " + r.Version
+		}
+		rules = once(rules, rule)
+	}
+	var parts []string
+	if len(refs) > 0 {
+		parts = append(parts, "Evidence: "+cds.Escape(strings.Join(refs, "; ")))
+	}
+	if len(rules) > 0 {
+		parts = append(parts, "Rule: "+cds.Escape(strings.Join(rules, "; ")))
+	}
+	return strings.Join(parts, ". ")
+}

@@ -1,0 +1,70 @@
+// Package services holds the decision-support services, one file each, listed
+// in [All]. It joins the three parts that do not know each other: cds (the
+// protocol), fhir/resource (the data) and cds/pgx (the medicine).
+//
+// The way of a call is read top-down in pgx_order_select.go: draft orders
+// (orders.go, dose.go) and evidence (evidence.go: from the prefetch, else from
+// our own store) become a [pgx.Input] (genomics.go, patient.go), and advice
+// becomes cards (cards.go, detail.go, trail.go).
+//
+// Resources are read element by element from the decoded tree: what cannot be
+// read is named, the rest is used.
+package services
+
+import (
+	"context"
+	"log/slog"
+	"time"
+
+	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/cds/pgx"
+)
+
+// Config is what the services need.
+type Config struct {
+	Knowledge *pgx.Knowledge
+	// Records is our own store; nil if there is none to ask.
+	Records Records
+	// OwnBase is the base URL of our own FHIR API, such as
+	// "https://starling.example.org/fhir". A caller whose fhirServer this is
+	// speaks of our patients.
+	OwnBase string
+	// RecordsTimeout is how long our own store may take before advice is given
+	// without it; 0 means DefaultRecordsTimeout.
+	RecordsTimeout time.Duration
+	Clock          func() time.Time
+	// NewID makes unguessable UUIDs for cards and suggestions.
+	NewID func() string
+	// Policy is what the site has switched off or made more or less serious.
+	Policy pgx.Policy
+	// OnUnmapped is told of each code of an order whose drug the tables do not
+	// know, for metrics. Nil means nobody is.
+	OnUnmapped func(system, code string)
+	Logger     *slog.Logger // nil means no log
+}
+
+// DefaultRecordsTimeout keeps a slow store from costing the card: callers wait
+// half a second to two seconds and then drop the answer.
+const DefaultRecordsTimeout = 400 * time.Millisecond
+
+// Records answers FHIR queries such as "Patient/p1" and
+// "Observation?patient=p1&code=…" from our own store.
+type Records interface {
+	// Query returns the resources as JSON; complete is false if there are more
+	// than were returned. A resource that is not there is no resources or an
+	// error of kind fhir.NotFound.
+	Query(ctx context.Context, query string) (resources [][]byte, complete bool, err error)
+}
+
+// All lists the services.
+func All(config Config) []cds.Service {
+	if config.RecordsTimeout == 0 {
+		config.RecordsTimeout = DefaultRecordsTimeout
+	}
+	if config.Logger == nil {
+		config.Logger = slog.New(slog.DiscardHandler)
+	}
+	return []cds.Service{
+		pgxOrderSelect(config),
+	}
+}

@@ -1,0 +1,209 @@
+package services
+
+import (
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/starling-fhir/starling/cds/pgx"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// spellings lists the ways a value[x] is written, best first: codes of systems
+// that spell genotypes, answer codes, displays, text. Codes that are mere
+// numbers of a database, and a gene's name alone, say nothing.
+func (g *geneIndex) spellings(v *resource.Node) []string {
+	if v == nil {
+		return nil
+	}
+	var list []string
+	add := func(s string) {
+		s = strings.TrimSpace(strings.Trim(strings.TrimSpace(s), `"`))
+		if s != "" && g.byName[strings.ToLower(s)] == "" && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	switch v.Kind {
+	case resource.String:
+		add(v.Text)
+		return list
+	case resource.Object, resource.Array:
+	default:
+		return nil
+	}
+	all := codes(v)
+	for _, c := range all {
+		if spells(c) {
+			add(c.Code)
+		}
+	}
+	for _, c := range all {
+		add(c.Display)
+	}
+	for _, concept := range v.Each() {
+		add(concept.Str("text"))
+	}
+	return list
+}
+
+var (
+	answerCode = regexp.MustCompile(`^LA[0-9]+-[0-9]$`)
+	// opaque are keys of databases: PharmVar PV00126, PharmGKB PA166128347,
+	// IPD-IMGT/HLA HGG00041, ClinVar 638797, SNOMED CT.
+	opaque = regexp.MustCompile(`^(?:PV|PA|HGG?|HLA)?[0-9.]+$`)
+)
+
+// spells reports whether a code is itself a spelling of a result.
+func spells(c pgx.Code) bool {
+	if c.Code == "" || opaque.MatchString(c.Code) {
+		return false
+	}
+	if answerCode.MatchString(c.Code) {
+		return true
+	}
+	for _, system := range []string{pharmVar, hlaNames, glString} {
+		if strings.Contains(c.System, system) {
+			return true
+		}
+	}
+	return starAllele.MatchString(c.Code) || bases.MatchString(c.Code) || term.MatchString(c.Code)
+}
+
+var (
+	// starAllele is *2, *1x2, *57:01, anywhere in a text.
+	starAllele = regexp.MustCompile(`\*\s?[0-9]`)
+	// pair is two alleles: *1/*2, *1|*2, *1 / *2, a GL string's *1+*2.
+	pair = regexp.MustCompile(`\*\s?[0-9][^/|]*[/|]|\*[0-9:]+[A-Z]?\+`)
+	// bases is a genotype at one position: rs12979860 C/T, -1639 G>A, c.1905+1G>A.
+	bases = regexp.MustCompile(`(?i)\brs[0-9]+\b.*[ACGT]|-1639|\b[cgm]\.[0-9*-]+.*>|^[ACGT]\s?[/|]\s?[ACGT]$`)
+	// term is a phenotype in words of the languages terms.json knows.
+	term = regexp.MustCompile(`(?i)metaboli[sz]|métaboli|acetylator|\bfunction\b|expresser|expressor|activity score|susceptib|deficien`)
+)
+
+// shape tells from its spellings what a value is; ok is false if it looks like
+// no result of a gene.
+func shape(said []string) (kind pgx.ReportKind, ok bool) {
+	for _, s := range said {
+		switch {
+		case term.MatchString(s), answerCode.MatchString(s) && phenotypeAnswers[s]:
+			return pgx.Phenotype, true
+		case pair.MatchString(s), bases.MatchString(s):
+			return pgx.Genotype, true
+		case starAllele.MatchString(s):
+			if strings.Contains(strings.ToLower(s), "itive") || strings.Contains(strings.ToLower(s), "negative") {
+				return pgx.Genotype, true // "*57:01 positive"
+			}
+			return pgx.Haplotype, true
+		}
+	}
+	return 0, false
+}
+
+// phenotypeAnswers are the LOINC answers that say what a gene does, LL3856-3 and
+// the function scale of the Genomics Reporting IG.
+var phenotypeAnswers = map[string]bool{
+	"LA10315-2": true, "LA25390-8": true, "LA25391-6": true, "LA10317-8": true, "LA9657-3": true, "LA10316-0": true,
+	"LA25392-4": true, "LA25393-2": true, "LA25395-7": true, "LA25394-0": true,
+}
+
+// riskAnswers say that a drug is risky without saying why.
+var riskAnswers = map[string]bool{"LA19541-4": true, "LA19542-2": true}
+
+// sourceClasses are the answers to LOINC 48002-0.
+var sourceClasses = map[string]pgx.SourceClass{
+	"LA6683-2": pgx.Germline, "LA6684-0": pgx.Somatic, "LA10429-1": pgx.Fetal,
+	"germline": pgx.Germline, "somatic": pgx.Somatic, "fetal": pgx.Fetal,
+}
+
+// material says whose DNA was looked at, and whether a tumour's.
+func (g *genomics) material(r *result) (class pgx.SourceClass, tumour bool) {
+	components := r.node.List("component")
+	for i := range components {
+		if hasCode(components[i].Get("code"), loinc, sourceClass) {
+			v, _ := value(&components[i], "value")
+			class = classOf(v, class)
+		}
+	}
+	if ext := extension(r.node, "http://hl7.org/fhir/StructureDefinition/observation-geneticsGenomicSourceClass"); ext != nil {
+		v, _ := value(ext, "value")
+		class = classOf(v, class)
+	}
+	for _, n := range []*resource.Node{r.node, r.inside, r.report} {
+		specimens := n.Get("specimen").Each()
+		for i := range specimens {
+			tumour = tumour || tumourous.MatchString(specimens[i].Str("display"))
+			if target := g.resolve(specimens[i].Str("reference"), n); target != nil {
+				tumour = tumour || g.tumourSpecimen(target.node)
+			}
+		}
+		tumour = tumour || tumourous.MatchString(words(n.Get("bodySite"))) || tumourous.MatchString(words(n.Get("code"))) && n != r.node
+	}
+	return class, tumour
+}
+
+func classOf(v *resource.Node, before pgx.SourceClass) pgx.SourceClass {
+	for _, c := range codes(v) {
+		if class, ok := sourceClasses[c.Code]; ok {
+			return class
+		}
+		if class, ok := sourceClasses[strings.ToLower(c.Display)]; ok {
+			return class
+		}
+	}
+	if class, ok := sourceClasses[strings.ToLower(words(v))]; ok {
+		return class
+	}
+	return before
+}
+
+// tumourous finds words for a tumour.
+var tumourous = regexp.MustCompile(`(?i)tumou?r|neoplas|carcinom|metastas|malignan`)
+
+// tumourSpecimen reports whether a Specimen is of a tumour, by its words or by
+// v2-0487 TUMOR and SNOMED CT 119376003 (tissue specimen from tumour).
+func (g *genomics) tumourSpecimen(n *resource.Node) bool {
+	for _, concept := range []*resource.Node{n.Get("type"), n.Path("collection", "bodySite")} {
+		for _, c := range codes(concept) {
+			if c.Code == "119376003" || c.Code == "258435002" || tumourous.MatchString(c.Code) || tumourous.MatchString(c.Display) {
+				return true
+			}
+		}
+		if tumourous.MatchString(words(concept)) {
+			return true
+		}
+	}
+	return false
+}
+
+// tested lists what the assay looked for, if said: a component called so, and
+// the variants a genotype was derived from.
+func (g *genomics) tested(r *result) []string {
+	var list []string
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" && !slices.Contains(list, s) {
+			list = append(list, s)
+		}
+	}
+	components := r.node.List("component")
+	for i := range components {
+		code := strings.ToLower(words(components[i].Get("code")))
+		if !strings.Contains(code, "tested") || !strings.Contains(code, "allele") && !strings.Contains(code, "variant") {
+			continue
+		}
+		v, _ := value(&components[i], "value")
+		if v == nil {
+			continue
+		}
+		for _, s := range strings.FieldsFunc(words(v), func(r rune) bool { return r == ',' || r == ';' }) {
+			add(s)
+		}
+	}
+	derived := r.node.List("derivedFrom")
+	for i := range derived {
+		target := g.resolve(derived[i].Str("reference"), r.node)
+		if target != nil && hasCode(target.node.Get("code"), loinc, "69548-6") {
+			add(variantName(target.node))
+		}
+	}
+	return list
+}

@@ -1,0 +1,130 @@
+package services
+
+import (
+	"encoding/json"
+	"time"
+
+	"github.com/starling-fhir/starling/cds/pgx"
+)
+
+// evidenceMember is the member of a card's extension that holds the trail.
+const evidenceMember = "org.starling-fhir.evidence"
+
+// trailJSON is the whole way from resources to advice, for machines.
+type trailJSON struct {
+	Knowledge string        `json:"knowledge,omitempty"` // edition
+	Kind      string        `json:"kind"`
+	Order     string        `json:"order"`
+	Drug      string        `json:"drug,omitempty"`
+	RxCUI     string        `json:"rxcui,omitempty"`
+	Rules     []ruleJSON    `json:"rules,omitempty"`
+	Findings  []findingJSON `json:"findings,omitempty"`
+	Steps     []stepJSON    `json:"steps,omitempty"`
+	Searched  []string      `json:"searched,omitempty"`
+	Missing   []string      `json:"missing,omitempty"`
+}
+
+type ruleJSON struct {
+	ID         string            `json:"id"`
+	Version    string            `json:"version,omitempty"`
+	Population string            `json:"population,omitempty"`
+	Strength   string            `json:"strength,omitempty"`
+	Action     string            `json:"action,omitempty"`
+	Match      map[string]string `json:"match,omitempty"`
+	Text       string            `json:"text"`
+}
+
+type findingJSON struct {
+	Gene       string          `json:"gene"`
+	State      string          `json:"state"`
+	Candidates []candidateJSON `json:"candidates,omitempty"`
+	Reports    []reportJSON    `json:"reports,omitempty"`
+	Ignored    []reportJSON    `json:"ignored,omitempty"`
+}
+
+type candidateJSON struct {
+	Diplotype string       `json:"diplotype,omitempty"`
+	Alleles   []alleleJSON `json:"alleles,omitempty"`
+	Score     string       `json:"activityScore,omitempty"`
+	Phenotype string       `json:"phenotype,omitempty"`
+}
+
+type alleleJSON struct {
+	Name     string   `json:"name"`
+	Function string   `json:"function,omitempty"`
+	Activity *float64 `json:"activity,omitempty"`
+}
+
+type reportJSON struct {
+	Reference  string   `json:"reference"`
+	Values     []string `json:"values,omitempty"`
+	Status     string   `json:"status,omitempty"`
+	Date       string   `json:"date,omitempty"`
+	Laboratory string   `json:"laboratory,omitempty"`
+	Assay      string   `json:"assay,omitempty"`
+	Tested     []string `json:"tested,omitempty"`
+	Reason     string   `json:"reason,omitempty"` // why it was set aside
+}
+
+type stepJSON struct {
+	Kind string `json:"kind"`
+	Gene string `json:"gene,omitempty"`
+	Text string `json:"text,omitempty"`
+	Ref  string `json:"ref,omitempty"`
+}
+
+// kindNames and stateNames are the words for machines.
+var (
+	kindNames = map[pgx.AdviceKind]string{
+		pgx.Recommend: "recommendation", pgx.Choices: "choices", pgx.Partial: "partial",
+		pgx.Unusable: "unusable-evidence", pgx.Pretest: "pretest", pgx.Incomplete: "incomplete-evidence",
+	}
+	stateNames = map[pgx.State]string{
+		pgx.NoResult: "no-result", pgx.Known: "known", pgx.Indeterminate: "indeterminate",
+		pgx.Conflicting: "conflicting", pgx.Unreadable: "unreadable", pgx.Unconfirmed: "unconfirmed",
+	}
+)
+
+// trail is the card's extension.
+func (s *orderSelect) trail(a *pgx.Advice, ev *evidence) json.RawMessage {
+	t := trailJSON{
+		Knowledge: s.edition, Kind: kindNames[a.Kind], Order: a.Order.Reference, Drug: a.Drug, RxCUI: a.RxCUI,
+		Searched: ev.Searched, Missing: ev.Missing,
+	}
+	for _, r := range a.Rows {
+		t.Rules = append(t.Rules, ruleJSON{r.ID, r.Version, r.Population, r.Strength, r.Action, r.Match, r.Text})
+	}
+	for _, f := range a.Findings {
+		finding := findingJSON{Gene: f.Gene, State: stateNames[f.State]}
+		for _, c := range f.Candidates {
+			candidate := candidateJSON{Diplotype: c.Diplotype, Score: c.Score, Phenotype: c.Phenotype}
+			for _, allele := range c.Alleles {
+				candidate.Alleles = append(candidate.Alleles, alleleJSON{allele.Name, allele.Function, allele.Activity})
+			}
+			finding.Candidates = append(finding.Candidates, candidate)
+		}
+		for _, r := range f.Used {
+			finding.Reports = append(finding.Reports, reported(r, ""))
+		}
+		for _, i := range f.Ignored {
+			finding.Ignored = append(finding.Ignored, reported(i.Report, i.Reason))
+		}
+		t.Findings = append(t.Findings, finding)
+	}
+	for _, step := range a.Trail {
+		t.Steps = append(t.Steps, stepJSON{step.Kind, step.Gene, step.Text, step.Ref})
+	}
+	data, err := json.Marshal(map[string]trailJSON{evidenceMember: t})
+	if err != nil {
+		return nil // an activity that is no number; the card's words stand
+	}
+	return data
+}
+
+func reported(r pgx.Report, reason string) reportJSON {
+	date := ""
+	if !r.Date.IsZero() {
+		date = r.Date.Format(time.DateOnly)
+	}
+	return reportJSON{r.Reference, r.Values, r.Status, date, r.Laboratory, r.Assay, r.Tested, reason}
+}
