@@ -1,3 +1,220 @@
 package embedded
 
-func (s *Store) rebuildIfStale() error { return nil }
+import (
+	"bytes"
+	"errors"
+	"runtime"
+	"slices"
+
+	"github.com/cockroachdb/pebble/v2"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// rebuildChunk is how many versions are indexed between two batches.
+const rebuildChunk = 500
+
+// rebuildIfStale makes the index anew if it was made by other definitions than
+// the Indexer's. An interrupted rebuild begins anew at the next Open.
+func (s *Store) rebuildIfStale() error {
+	if s.opts.Indexer == nil {
+		return nil
+	}
+	hash := []byte(s.opts.Indexer.Hash())
+	have, err := s.meta(metaIndex)
+	if err != nil {
+		return unreadable(err, "reading the index's hash")
+	}
+	if bytes.Equal(have, hash) && have != nil {
+		return nil
+	}
+	if s.newest.t > 0 {
+		s.log.Info("store: the search definitions have changed; rebuilding the index", "resources", total(s.newest.counts))
+		if err := s.rebuild(); err != nil {
+			return unreadable(err, "rebuilding the index")
+		}
+		s.log.Info("store: the index is rebuilt")
+	}
+	if err := s.db.Set(metaIndex, hash, s.write); err != nil {
+		return unreadable(err, "writing the index's hash")
+	}
+	return nil
+}
+
+func total(counts []int64) (n int64) {
+	for _, c := range counts {
+		n += c
+	}
+	return n
+}
+
+// stored is one version on its way into the index.
+type stored struct {
+	doc      uint64
+	version  int64
+	newest   bool
+	row      versionRow
+	entries  []search.Entry
+	patients []string
+}
+
+func (s *Store) rebuild() error {
+	versions, err := s.countRows(tableHistory)
+	if err != nil {
+		return err
+	}
+	// Pages of older moments end here: only the newest one gets an index.
+	clear := s.db.NewBatch()
+	defer clear.Close() //nolint:errcheck // it only gives memory back
+	err = errors.Join(
+		clear.Delete(metaIndex, nil),
+		clear.Set(metaSwept, append48(nil, s.newest.t), nil),
+		clear.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil),
+		clear.DeleteRange([]byte{tableForward}, []byte{tableForward + 1}, nil),
+		clear.DeleteRange([]byte{tableQueue}, []byte{tableQueue + 1}, nil),
+	)
+	if err != nil {
+		return err
+	}
+	if err := s.db.Apply(clear, s.write); err != nil {
+		return err
+	}
+	s.swept.Store(s.newest.t)
+
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableVersion}, UpperBound: []byte{tableVersion + 1}})
+	if err != nil {
+		return err
+	}
+	err = s.reindex(it, versions)
+	if closeErr := it.Close(); err == nil {
+		err = closeErr
+	}
+	if err != nil {
+		return err
+	}
+	return s.db.Flush()
+}
+
+func (s *Store) countRows(table byte) (n int64, err error) {
+	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{table}, UpperBound: []byte{table + 1}})
+	if err != nil {
+		return 0, err
+	}
+	for valid := it.First(); valid; valid = it.Next() {
+		n++
+	}
+	return n, it.Close()
+}
+
+// reindex goes through all versions, the newest of each document first.
+func (s *Store) reindex(it *pebble.Iterator, versions int64) error {
+	var done int64
+	var lastDoc uint64
+	counts := make([]int64, len(s.newest.counts))
+	chunk := make([]*stored, 0, rebuildChunk)
+	flush := func() error {
+		if err := s.indexChunk(chunk); err != nil {
+			return err
+		}
+		done += int64(len(chunk))
+		chunk = chunk[:0]
+		if s.opts.OnRebuild != nil {
+			s.opts.OnRebuild(done, versions)
+		}
+		return nil
+	}
+	for valid := it.First(); valid; valid = it.Next() {
+		row, err := parseVersion(bytes.Clone(it.Value()))
+		if err != nil {
+			return err
+		}
+		v := &stored{doc: read48(it.Key()[1:]), version: int64(max48 - read48(it.Key()[1+num48Len:])), row: row}
+		v.newest, lastDoc = v.doc != lastDoc, v.doc
+		if v.newest && row.method != fhir.Delete {
+			for int(row.typ) >= len(counts) {
+				counts = append(counts, 0)
+			}
+			counts[row.typ]++
+		}
+		if chunk = append(chunk, v); len(chunk) == rebuildChunk {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+	}
+	if err := it.Error(); err != nil {
+		return err
+	}
+	if err := flush(); err != nil {
+		return err
+	}
+	if !slices.Equal(counts, s.newest.counts) {
+		return fhir.Errorf(fhir.Internal, "the counts of resources do not agree with what is stored")
+	}
+	return nil
+}
+
+// indexChunk indexes versions in parallel and writes their rows. Older
+// versions only get their compartments right.
+func (s *Store) indexChunk(chunk []*stored) error {
+	var workers errgroup.Group
+	workers.SetLimit(runtime.GOMAXPROCS(0))
+	for _, v := range chunk {
+		if v.row.method == fhir.Delete {
+			continue
+		}
+		workers.Go(func() error {
+			var err error
+			v.entries, v.patients, err = s.opts.Indexer.Index(v.row.body.Stamp(v.version, fromMillis(v.row.updated)))
+			if err != nil {
+				return fhir.Wrap(fhir.Internal, err, "%s/%s version %d cannot be indexed", s.types.name(v.row.typ), v.row.id, v.version)
+			}
+			return nil
+		})
+	}
+	if err := workers.Wait(); err != nil {
+		return err
+	}
+	batch := s.db.NewBatch()
+	defer batch.Close() //nolint:errcheck // it only gives memory back
+	for _, v := range chunk {
+		if v.row.method == fhir.Delete {
+			continue
+		}
+		if err := s.putIndexed(batch, v); err != nil {
+			return err
+		}
+	}
+	return s.db.Apply(batch, pebble.NoSync)
+}
+
+func (s *Store) putIndexed(batch *pebble.Batch, v *stored) error {
+	v.patients = slices.Compact(slices.Sorted(slices.Values(v.patients)))
+	if !slices.Equal(v.patients, v.row.patients) {
+		v.row.patients = v.patients
+		if err := batch.Set(versionKey(nil, v.doc, v.version), v.row.append(nil), nil); err != nil {
+			return err
+		}
+	}
+	if !v.newest {
+		return nil
+	}
+	entries, err := s.numbered(nil, v.entries)
+	if err != nil {
+		return err
+	}
+	stamps, err := s.lastUpdatedEntries(v.row.updated)
+	if err != nil {
+		return err
+	}
+	var forward []byte
+	for _, e := range append(entries, stamps...) {
+		forward = e.append(forward)
+		if err := batch.Set(indexKey(nil, v.row.typ, e.param, e.value, v.doc, v.row.t), nil, nil); err != nil {
+			return err
+		}
+	}
+	return batch.Set(forwardKey(nil, v.doc, v.row.t), forward, nil)
+}
