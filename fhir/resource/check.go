@@ -50,15 +50,16 @@ func (c *checker) at(name string, field int, code, message string) {
 }
 
 // object checks the members of n. In a primitive's extension object, such as
-// _birthDate, value tells whether the primitive has a value beside it.
-func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) {
+// _birthDate, value tells whether the primitive has a value beside it. The
+// result is false if n holds nothing to look at further.
+func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) bool {
 	if n.Kind != Object {
 		c.add("structure", "expected an object, found "+describe(n))
-		return
+		return false
 	}
 	if len(c.place) > MaxDepth {
 		c.add("too-long", "is nested deeper than "+strconv.Itoa(MaxDepth)+" levels")
-		return
+		return false
 	}
 	var seen bits
 	content := 0 // members besides id
@@ -93,7 +94,7 @@ func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) {
 	}
 	if content == 0 && !sh.resource && primitiveValue == nil {
 		c.add("invariant", "must have a value or children besides an id (ele-1)")
-		return
+		return false
 	}
 	c.traceEnd()
 	c.missing(sh, n, seen)
@@ -102,6 +103,7 @@ func (c *checker) object(sh *shape, n *Node, primitiveValue *Node) {
 			c.add("invariant", r.message())
 		}
 	}
+	return true
 }
 
 // member checks the value of one member of parent.
@@ -190,8 +192,7 @@ func (c *checker) value(parent *Node, m *member, under bool, n *Node) {
 	case m.shape == nil:
 		c.primitive(m, n)
 	default:
-		c.object(m.shape, n, nil)
-		if n.Kind != Object {
+		if !c.object(m.shape, n, nil) {
 			return
 		}
 		if m.reference() {
@@ -235,7 +236,7 @@ func (c *checker) primitive(m *member, n *Node) {
 		return
 	}
 	if p.valid != nil && !p.valid(n.Text) {
-		c.add("value", quote(n.Text)+" is not "+p.want)
+		c.add("value", literal(n)+" is not "+p.want)
 		return
 	}
 	switch p.name {

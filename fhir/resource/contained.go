@@ -53,7 +53,7 @@ func (c *checker) unusedContained() {
 	for i := range c.contained {
 		n := &c.contained[i]
 		id := n.Str("id")
-		if id == "" || c.local(id) != n {
+		if id == "" || c.local(id) != n || c.shapes[n.Str("resourceType")] == nil {
 			continue // reported
 		}
 		used := false
@@ -100,7 +100,7 @@ func (c *checker) reference(m *member, n *Node) {
 		problem = targetProblem(typ, m.targets)
 	}
 	if problem == "" && declared != "" && typ != "" && typ != declared {
-		problem = "points at a " + typ + ", but type says " + declared
+		problem = "refers to the type " + typ + ", but type says " + declared
 	}
 	if problem != "" {
 		c.at("reference", n.index("reference"), "value", quote(text.Text)+" "+problem)

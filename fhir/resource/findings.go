@@ -41,6 +41,9 @@ func (f *findings) add(place []step, code, message string) {
 	f.list = append(f.list, finding{slices.Clone(place), code, message})
 }
 
+// count returns how many problems were found, listed or not.
+func (f *findings) count() int { return len(f.list) + f.more }
+
 func (f *findings) full() bool { return len(f.list) >= maxFindings }
 
 // err returns the findings as one error, sorted by their place in the resource;

@@ -11,8 +11,9 @@ import (
 	"github.com/starling-fhir/starling/fhir"
 )
 
-// MaxSize is the most bytes a resource may have as compact JSON: 5 MiB. A Bundle
-// or Parameters that carries resources may be larger, each of them may not.
+// MaxSize is the most bytes a resource may have as compact JSON: 5 MiB. Of a
+// Bundle or Parameters the gate does not count the resources it carries, each of
+// which may have as much: who stores it looks at the whole.
 const MaxSize = 5 << 20
 
 // bigSize is from where on jsonformat reads one resource at a time: it needs up
@@ -22,11 +23,11 @@ const bigSize = 256 << 10
 // Gate decides whether a tree is a valid R4 resource. It is safe for concurrent
 // use.
 //
-// Two readers look at every resource. The first is a walk along the element
+// Two readers look at a resource. The first is a walk along the element
 // definitions of R4, which finds all problems at once, knows where they are and
-// says them in words. The second is google/fhir's jsonformat, an independent
-// implementation of the JSON format: what it refuses is refused here too, even
-// if the walk found nothing.
+// says them in words. What it accepts goes to the second, google/fhir's
+// jsonformat, an independent implementation of the JSON format: what that
+// refuses is refused here too.
 //
 // jsonformat takes some 40 times as long as the walk, so two things are left
 // out of it that the tests show to be without effect. Its own checks of
@@ -77,10 +78,7 @@ func (g *Gate) check(root *Node, deep bool) error {
 	}
 	var found findings
 	nested, size := g.one(root, nil, &found)
-	if !deep {
-		nested = nil
-	}
-	if size > MaxSize && nested == nil {
+	if size > MaxSize {
 		return &fhir.Error{Kind: fhir.TooLarge, Issues: []fhir.Issue{{
 			Severity:   fhir.SeverityError,
 			Code:       "too-long",
@@ -88,11 +86,11 @@ func (g *Gate) check(root *Node, deep bool) error {
 			Expression: root.Str("resourceType"),
 		}}}
 	}
-	for len(nested) > 0 {
+	for deep && len(nested) > 0 {
 		next := nested[0]
 		nested = nested[1:]
 		more, size := g.one(next.node, next.place, &found)
-		if size > MaxSize && len(more) == 0 {
+		if size > MaxSize {
 			found.add(next.place, "too-long", tooLarge(size))
 		}
 		nested = append(nested, more...)
@@ -105,8 +103,8 @@ func tooLarge(size int) string {
 }
 
 // one checks one resource at a place. It returns the resources inside it that
-// are still to be checked, and its size as compact JSON as far as it matters: 0
-// if it is certainly below MaxSize.
+// are still to be checked, and its size as compact JSON without them as far as
+// it matters: 0 if it is certainly below MaxSize.
 func (g *Gate) one(n *Node, place []step, found *findings) (nested []nestedNode, size int) {
 	buffers, _ := g.buffers.Get().(*buffers)
 	c := checker{
@@ -120,23 +118,22 @@ func (g *Gate) one(n *Node, place []step, found *findings) (nested []nestedNode,
 	if sh == nil {
 		return nil, 0
 	}
-	before := len(found.list)
+	before := found.count()
 	c.resource(sh, n)
-	clean := len(found.list) == before && found.more == 0
 
 	const worstEscape = len(`\u0000`)
-	known := clean && g.accepted.has(c.trace)
-	if !known || c.weight > MaxSize/worstEscape {
+	read := found.count() == before && !g.accepted.has(c.trace)
+	if read || c.weight > MaxSize/worstEscape {
 		text := n.Append(buffers.text[:0])
 		size = len(text)
 		if c.copy.differs() {
 			text = c.copy.append(text[:0], n)
 		}
-		if !known && len(text) <= MaxSize && !found.full() {
-			g.read(text, &c, found.list[before:])
-			if clean && len(found.list) == before {
-				g.accepted.add(c.trace)
-			}
+		if c.nested != nil {
+			size = len(text) // without the resources inside
+		}
+		if read && size <= MaxSize {
+			g.read(text, &c)
 		}
 		buffers.text = text
 	}
@@ -153,30 +150,18 @@ type buffers struct {
 	place       []step
 }
 
-// read gives a resource to jsonformat and adds what it finds beyond known.
-func (g *Gate) read(text []byte, c *checker, known []finding) {
+// read gives a resource to jsonformat, adds what it objects to, and remembers
+// the structure if that is nothing.
+func (g *Gate) read(text []byte, c *checker) {
 	if len(text) > bigSize {
 		g.big <- struct{}{}
 		defer func() { <-g.big }()
 	}
-	base := len(c.place)
-	for _, p := range unmarshal(g.reader, text) {
-		place := c.locate(p.path, base)
-		if !explained(place, base, known) {
-			c.found.add(place, p.code(), p.message())
-		}
+	problems := unmarshal(g.reader, text)
+	for _, p := range problems {
+		c.found.add(c.locate(p.path), p.code(), p.message())
 	}
-}
-
-// explained reports whether known has a problem at a place or at something
-// around it, short of the whole resource, whose place has base steps.
-func explained(place []step, base int, known []finding) bool {
-	for _, k := range known {
-		same := len(k.place) == len(place)
-		around := len(k.place) < len(place) && len(k.place) > base
-		if (same || around) && comparePlaces(k.place, place[:len(k.place)]) == 0 {
-			return true
-		}
+	if len(problems) == 0 {
+		g.accepted.add(c.trace)
 	}
-	return false
 }

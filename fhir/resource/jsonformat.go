@@ -3,6 +3,7 @@ package resource
 import (
 	"fmt"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -85,10 +86,9 @@ func (p problem) code() string {
 // the type after contained ("contained[0].Observation.status"), JSON members
 // ("valueQuantity", "_birthDate"), and in part the fields of its protos
 // ("observation.value.quantity", "subject.uri"). What cannot be followed ends
-// the place at the last element that can. The first base steps of c.place lead
-// to the resource itself.
-func (c *checker) locate(path string, base int) []step {
-	place := append(make([]step, 0, base+8), c.place[:base]...)
+// the place at the last element that can. c.place leads to the resource itself.
+func (c *checker) locate(path string) []step {
+	place := slices.Clone(c.place)
 	sh, n := c.shapes[c.root.Str("resourceType")], c.root
 	parts := strings.Split(path, ".")
 	for _, part := range parts[1:] {

@@ -195,5 +195,5 @@ func targetProblem(typ string, allowed []string) string {
 	if typ == "" || allowed == nil || slices.Contains(allowed, typ) {
 		return ""
 	}
-	return "points at a " + typ + "; allowed here: " + strings.Join(allowed, ", ")
+	return "refers to the type " + typ + "; allowed here: " + strings.Join(allowed, ", ")
 }

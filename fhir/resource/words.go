@@ -11,8 +11,10 @@ import (
 // describe names a value's JSON type and, where short, the value.
 func describe(n *Node) string {
 	switch n.Kind {
-	case Bool, Number:
-		return clip(n.Text)
+	case Bool:
+		return n.Text
+	case Number:
+		return "the number " + clip(n.Text)
 	case String:
 		return "the string " + quote(n.Text)
 	case Array:
@@ -21,6 +23,14 @@ func describe(n *Node) string {
 		return "an object"
 	}
 	return "null"
+}
+
+// literal writes a scalar as it stands in JSON, shortened.
+func literal(n *Node) string {
+	if n.Kind == String {
+		return quote(n.Text)
+	}
+	return clip(n.Text)
 }
 
 // quote puts what the sender wrote into a message, shortened.
