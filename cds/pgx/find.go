@@ -67,9 +67,9 @@ type geneCase struct {
 	patient    Patient
 	finding    Finding
 	lab        []labEvidence // results that count
-	unreadable []Report   // results that would count
+	unreadable []Report      // results that would count
 	early      []labEvidence // preliminary or registered
-	earlyWords []Report   // the same, and not understood
+	earlyWords []Report      // the same, and not understood
 	own        []labEvidence // computed here, or raw consumer data
 	unread     []Unread
 }
@@ -272,12 +272,7 @@ func (c *geneCase) useGenotypes(results []result) {
 	merged := results[0].genotypes
 	conflict := false
 	for _, r := range results[1:] {
-		var common []genotype
-		for _, gt := range r.genotypes {
-			if slices.ContainsFunc(merged, func(o genotype) bool { return o.String() == gt.String() }) {
-				common = append(common, gt)
-			}
-		}
+		common := commonGenotypes(merged, r.genotypes)
 		switch {
 		case len(common) == 0:
 			conflict = true

@@ -68,6 +68,9 @@ type gene struct {
 	// DecidesAlone are functions that settle the phenotype whatever the other
 	// allele is.
 	DecidesAlone []string `json:"decides_alone"`
+	// ReferenceNeverInferred: that no variant was found says nothing of the
+	// gene, so a missing copy is unknown.
+	ReferenceNeverInferred bool `json:"reference_never_inferred"`
 	// WorstFirst orders functions where more variants than copies are reported.
 	WorstFirst []string `json:"worst_first"`
 	// Sites are spellings of a single-variant gene's position, letters follow.

@@ -75,7 +75,9 @@ func (a hlaAllele) is(name string) AlleleStatus {
 var (
 	// hlaName is one typed allele without its gene. The second field may be an
 	// ambiguity code of letters, which is no second field.
-	hlaName = regexp.MustCompile(`^(?i)\*?(\d{2,3})((?::\d{2,4})*)(?::[A-Z]{2,})?([NLSCAQ]?)([GP]?)$`)
+	hlaName = regexp.MustCompile(`^(?i)\*(\d{2,3})((?::\d{2,4})*)(?::[A-Z]{2,})?([NLSCAQ]?)([GP]?)$`)
+	// hlaBefore2010 is the nomenclature without colons: "B*5701", "A*310102".
+	hlaBefore2010 = regexp.MustCompile(`^\*(\d{2})(\d{2})(\d{2})?([A-Z]?)$`)
 	// glString is https://glstring.org: "hla#3.23.0#HLA-B*15:01:01G+HLA-B*57:01:01G".
 	glString = regexp.MustCompile(`^(?i)hla#[^#]*#(.+)$`)
 )
@@ -90,8 +92,12 @@ func (g *gene) parseHLA(text string) (hlaAllele, bool) {
 			break
 		}
 	}
-	m := hlaName.FindStringSubmatch(strings.ReplaceAll(text, "* ", "*"))
-	if m == nil || !strings.HasPrefix(text, "*") {
+	text = strings.ReplaceAll(text, "* ", "*")
+	if m := hlaBefore2010.FindStringSubmatch(text); m != nil {
+		text = "*" + m[1] + ":" + m[2] + m[4]
+	}
+	m := hlaName.FindStringSubmatch(text)
+	if m == nil {
 		return hlaAllele{}, false
 	}
 	a := hlaAllele{fields: []string{m[1]}, group: m[4] != ""}
@@ -145,6 +151,35 @@ func (t *geneTable) readHLA(g *gene, value string, report Report) (reading, bool
 		r.typed = append(r.typed, a)
 	}
 	return r, true
+}
+
+// applyPresence applies a bare "negative" or "positive" to the one allele that
+// the other values name: the name alone would read as present.
+func (g *gene) applyPresence(words []wordKind, r *reading) {
+	if len(r.typed) != 1 || len(r.statuses) > 0 {
+		if len(r.typed) == 1 {
+			r.typed = nil // "HLA-B*57:01" beside "HLA-B*57:01 negative"
+		}
+		return
+	}
+	status := AlleleNoResult
+	for _, kind := range words {
+		switch kind {
+		case negativeWord:
+			status = status.and(AlleleNegative)
+		case positiveWord:
+			status = status.and(AllelePositive)
+		case indeterminateWord:
+			status = AlleleIndeterminate
+		}
+	}
+	if status == AlleleConflicting {
+		r.typed, r.doubt = nil, "the spellings of this result contradict each other"
+	} else if status != AlleleNoResult {
+		named, _ := g.hlaStatus(r.typed[0].String(), status)
+		r.typed, r.statuses = nil, named.statuses
+		r.notes = append(r.notes, named.notes...)
+	}
 }
 
 // presence reads a word for present or absent.

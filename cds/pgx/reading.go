@@ -1,6 +1,7 @@
 package pgx
 
 import (
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -47,38 +48,161 @@ func (r reading) empty() bool {
 }
 
 // read reads a report's value; ok is false if no spelling of it is understood.
-// Spellings that are understood must agree, or nothing is.
+// Its spellings must agree: a contradiction among them is a doubt.
 func (t *geneTable) read(g *gene, report Report) (out reading, ok bool) {
+	words := t.bareWords(report.Values)
 	for _, value := range report.Values {
-		r, understood := t.readValue(g, tidy(value), report)
-		if !understood {
-			if t.terms.saysIndeterminate(value) {
-				out.doubt = saysIndeterminate
-			}
-			continue
+		if slices.Contains(bareKinds, t.terms.kind(value)) && t.terms.phenotypes(g, value) == nil && g.Naming != hlaNaming {
+			continue // applied below
 		}
+		r, understood := t.readValue(g, tidy(value), report)
 		switch {
-		case out.empty() || out.doubt != "" && len(out.genotypes) == 0 && len(out.phenotypes) == 0:
-			r.doubt = firstOf(r.doubt, out.doubt)
+		case !understood && t.terms.saysIndeterminate(value):
+			out.doubt = saysIndeterminate
+		case understood && out.empty():
 			out = r
-		case r.empty():
-		case len(out.genotypes) > 0 && len(r.phenotypes) > 0: // a term beside a genotype
-			out.said = append(out.said, r.phenotypes...)
-		case len(out.genotypes) > 0 && len(r.genotypes) > 0 && !sameGenotypes(out.genotypes, r.genotypes):
-			out.doubt = "the spellings of this result contradict each other"
-			out.genotypes = append(out.genotypes, r.genotypes...)
-		default:
-			out.doubt = firstOf(out.doubt, r.doubt)
-			out.said = append(out.said, r.said...)
-			out.notes = append(out.notes, r.notes...)
+		case understood:
+			out.agree(r)
 		}
 	}
-	if value, isScore := reportedScore(g, report); isScore && len(out.genotypes) == 0 && len(out.scores) == 0 {
-		out.scores, out.said = []score{value}, append(out.said, out.phenotypes...)
-		out.phenotypes = nil
+	if g.Naming == hlaNaming {
+		g.applyPresence(words, &out)
+	} else {
+		t.applyWords(g, words, &out)
+	}
+	if value, isScore := reportedScore(g, report); isScore {
+		if len(out.phenotypes) > 0 {
+			out.said, out.phenotypes = append(out.said, out.phenotypes...), nil
+		}
+		out.agree(reading{scores: []score{value}})
 	}
 	out.notes = unique(out.notes)
 	return out, !out.empty()
+}
+
+// agree merges another spelling of the same result.
+func (r *reading) agree(o reading) {
+	r.doubt = firstOf(r.doubt, o.doubt)
+	r.said = append(r.said, o.said...)
+	r.notes = append(r.notes, o.notes...)
+	const contradiction = "the spellings of this result contradict each other"
+	switch {
+	case len(r.genotypes) > 0 && len(o.genotypes) > 0:
+		switch both := commonGenotypes(r.genotypes, o.genotypes); {
+		case len(both) > 0:
+			r.genotypes = both
+		case partOf(r.genotypes, o.genotypes): // "*2" beside "*2/*17"
+			r.genotypes = o.genotypes
+		case !partOf(o.genotypes, r.genotypes):
+			r.genotypes = slices.Concat(r.genotypes, o.genotypes)
+			r.doubt = contradiction
+		}
+	case len(r.genotypes) > 0:
+		r.said = append(r.said, o.phenotypes...)
+	case len(o.genotypes) > 0:
+		r.said = append(r.said, r.phenotypes...)
+		r.genotypes, r.phenotypes = o.genotypes, nil
+	case len(r.phenotypes) > 0 && len(o.phenotypes) > 0:
+		both := slices.DeleteFunc(slices.Clone(r.phenotypes), func(term string) bool { return !slices.Contains(o.phenotypes, term) })
+		if len(both) == 0 {
+			both = slices.Concat(r.phenotypes, o.phenotypes)
+			r.doubt = contradiction
+		}
+		r.phenotypes = both
+	case len(r.scores) > 0 && len(o.scores) > 0:
+		if !slices.Equal(r.scores, o.scores) {
+			r.doubt = contradiction
+		}
+	case len(r.scores) > 0:
+		r.said = append(r.said, o.phenotypes...)
+	case len(o.scores) > 0:
+		r.said = append(r.said, r.phenotypes...)
+		r.scores, r.phenotypes = o.scores, nil
+	}
+	if r.statuses == nil {
+		r.statuses = o.statuses
+	}
+	for name, status := range o.statuses {
+		r.statuses[name] = r.statuses[name].and(status)
+	}
+	if len(o.typed) > len(r.typed) {
+		r.typed = o.typed
+	}
+}
+
+// commonGenotypes returns the genotypes that both lists hold.
+func commonGenotypes(a, b []genotype) []genotype {
+	var out []genotype
+	for _, gt := range a {
+		if slices.ContainsFunc(b, func(o genotype) bool { return o.String() == gt.String() }) {
+			out = append(out, gt)
+		}
+	}
+	return out
+}
+
+// partOf reports whether a names only one allele and b, in each of its
+// genotypes, has it.
+func partOf(a, b []genotype) bool {
+	return len(a) == 1 && a[0].open && !slices.ContainsFunc(b, func(gt genotype) bool {
+		return !slices.ContainsFunc(gt.copies, func(c reported) bool { return c.name == a[0].copies[0].name })
+	})
+}
+
+// bareKinds are the words that say something of what other values name.
+var bareKinds = []wordKind{
+	positiveWord, negativeWord, indeterminateWord, heterozygousWord, homozygousWord, hemizygousWord, homoplasmicWord, heteroplasmicWord,
+}
+
+// bareWords are the values that are nothing but a listed word, such as
+// "negative" or "LA6706-1" for heterozygous.
+func (t *geneTable) bareWords(values []string) []wordKind {
+	var kinds []wordKind
+	for _, value := range values {
+		if kind := t.terms.kind(value); slices.Contains(bareKinds, kind) {
+			kinds = append(kinds, kind)
+		}
+	}
+	return unique(kinds)
+}
+
+// applyWords applies bare words to what the other values name: a variant that
+// is absent, or how many copies carry it.
+func (t *geneTable) applyWords(g *gene, words []wordKind, r *reading) {
+	for _, kind := range words {
+		switch kind {
+		case negativeWord:
+			if len(r.genotypes) > 0 || r.doubt != "" {
+				r.genotypes = nil
+				r.doubt = "says that a variant was not found; others are unknown"
+			}
+		case indeterminateWord:
+			r.doubt = saysIndeterminate
+		case heterozygousWord, homozygousWord, hemizygousWord:
+			for i := range r.genotypes {
+				r.genotypes[i] = g.zygosity(r.genotypes[i], kind)
+			}
+		}
+	}
+}
+
+// zygosity completes a genotype of which only one allele was named.
+func (g *gene) zygosity(gt genotype, kind wordKind) genotype {
+	if !gt.open || len(gt.copies) != 1 {
+		return gt
+	}
+	one := gt.copies[0]
+	switch kind {
+	case homozygousWord:
+		return genotype{copies: []reported{one, one}}
+	case hemizygousWord:
+		return genotype{copies: gt.copies, hemizygous: true}
+	case heterozygousWord:
+		if g.reference != nil && (g.Naming == variantNaming || one.row != nil && one.row.SNV != nil) {
+			return g.assemble([]reported{one})
+		}
+	}
+	return gt
 }
 
 const saysIndeterminate = "the laboratory reports it as indeterminate"
@@ -97,7 +221,7 @@ func (t *geneTable) readValue(g *gene, value string, report Report) (reading, bo
 		}
 		return reading{phenotypes: terms}, true
 	}
-	if r, ok := t.readScore(g, value); ok {
+	if r, ok := t.readScore(g, value, report.Kind == Phenotype); ok {
 		return r, true
 	}
 	if r, ok := t.readSNVs(g, value); ok {
@@ -109,28 +233,39 @@ func (t *geneTable) readValue(g *gene, value string, report Report) (reading, bo
 	return t.readVariants(g, value)
 }
 
-// readScore reads "Activity score: 1.0", "AS 1.5", "≥3.0" and
-// "1.0 (Intermediate Metabolizer)".
-func (t *geneTable) readScore(g *gene, value string) (reading, bool) {
+// decimalComma finds "1,5".
+var decimalComma = regexp.MustCompile(`(\d),(\d)`)
+
+// readScore reads "Activity score: 1.0", "AS 1.5", "≥3.0" and either order of
+// "1.0 (Intermediate Metabolizer)". A bare number is a score only where a
+// phenotype is reported.
+func (t *geneTable) readScore(g *gene, value string, bare bool) (reading, bool) {
 	if g.Method != byScore {
 		return reading{}, false
 	}
+	value = decimalComma.ReplaceAllString(value, "$1.$2")
 	text := t.terms.plain(g, value)
-	var said []string
-	if open := strings.IndexByte(text, '('); open > 0 && strings.HasSuffix(text, ")") {
-		if said = t.terms.phenotypes(g, text[open+1:len(text)-1]); said == nil {
-			return reading{}, false
-		}
-		text = strings.TrimSpace(text[:open])
-	}
 	s, err := parseScore(text)
-	if err != nil {
-		return reading{}, false
+	if err == nil && (bare || s.atLeast || !s.known || len(text) < len(fold(value))) {
+		if !s.known {
+			return reading{doubt: saysIndeterminate}, true
+		}
+		return reading{scores: []score{s}}, len(g.rows(s)) > 0
 	}
-	if !s.known {
-		return reading{doubt: saysIndeterminate, said: said}, true
+	for _, sep := range []string{"(", ",", ";"} {
+		first, second, ok := strings.Cut(strings.TrimSuffix(value, ")"), sep)
+		if !ok {
+			continue
+		}
+		for _, order := range [][2]string{{first, second}, {second, first}} {
+			terms := t.terms.phenotypes(g, order[1])
+			if r, isScore := t.readScore(g, strings.TrimSpace(order[0]), true); isScore && terms != nil {
+				r.said = append(r.said, terms...)
+				return r, true
+			}
+		}
 	}
-	return reading{scores: []score{s}, said: said}, len(g.rows(s)) > 0
+	return reading{}, false
 }
 
 // reportedScore is the activity score a report gives as a number.
@@ -163,19 +298,16 @@ func (t *geneTable) remark(g *gene, text string, r *reading) bool {
 		}
 		return true
 	}
-	if s, ok := t.readScore(g, text); ok && len(s.scores) == 1 {
+	if s, ok := t.readScore(g, text, false); ok && len(s.scores) == 1 {
 		r.said = append(r.said, g.byScore[s.scores[0]])
 		return true
 	}
 	if kind := t.terms.kind(text); kind == heterozygousWord || kind == homozygousWord {
 		for i, one := range r.genotypes {
-			switch {
-			case len(one.copies) == 1 && kind == homozygousWord:
-				r.genotypes[i] = genotype{copies: []reported{one.copies[0], one.copies[0]}}
-			case len(one.copies) == 1:
-			case (one.copies[0].name == one.copies[1].name) != (kind == homozygousWord):
+			if len(one.copies) == 2 && (one.copies[0].name == one.copies[1].name) != (kind == homozygousWord) {
 				return false
 			}
+			r.genotypes[i] = g.zygosity(one, kind)
 		}
 		return true
 	}
@@ -186,15 +318,6 @@ func (t *geneTable) remark(g *gene, text string, r *reading) bool {
 		}
 	}
 	return false
-}
-
-// sameGenotypes reports whether two lists hold the same genotypes, whatever
-// their order.
-func sameGenotypes(a, b []genotype) bool {
-	contains := func(list []genotype, g genotype) bool {
-		return slices.ContainsFunc(list, func(o genotype) bool { return o.String() == g.String() })
-	}
-	return len(a) == len(b) && !slices.ContainsFunc(a, func(g genotype) bool { return !contains(b, g) })
 }
 
 // String writes the genotype in its normal form: copies in natural order.

@@ -112,14 +112,14 @@ func (p *starParser) diplotype() []genotype {
 	start := p.at
 	if p.take("(") {
 		if found := p.pair(); found != nil && p.take(")") {
-			if many := p.copies(); many.present {
+			if many := p.copies(); many.present && len(found[0].copies) == 2 {
 				var out []genotype
 				for _, gt := range found {
 					out = append(out, p.g.duplicate(gt, many)...)
 				}
 				return out
 			}
-			if len(found[0].copies) == 2 {
+			if len(found[0].copies) == 2 && !strings.HasPrefix(p.text[p.at:], "x") {
 				return found
 			}
 		}
@@ -209,6 +209,7 @@ func (p *starParser) unit() []reported {
 	if !p.take("*") {
 		return nil
 	}
+	p.skip()
 	n := digits(p.text[p.at:])
 	if n == 0 || n > 4 {
 		p.at = start

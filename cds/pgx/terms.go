@@ -167,8 +167,10 @@ func (t *termTable) saysIndeterminate(text string) bool {
 // is not listed or not a phenotype of that gene.
 func (t *termTable) phenotypes(g *gene, text string) []string {
 	phrase := t.plain(g, text)
-	if terms := t.phrase(g, phrase); terms != nil {
-		return terms
+	for _, whole := range []string{phrase, fold(text)} { // "G6PD deficiency" is a phrase itself
+		if terms := t.phrase(g, whole); terms != nil {
+			return terms
+		}
 	}
 	// "Poor Metabolizer (PM)": both say the same.
 	if open := strings.IndexByte(phrase, '('); open > 0 && strings.HasSuffix(phrase, ")") {

@@ -13,7 +13,7 @@ const variantWords = 2000
 var accession = regexp.MustCompile(`(?i)\b(?:NM_|NR_|NG_|LRG_|ENST|NC_012920)[\w.]*(?:\([^)]*\))?:([cmn]\.)`)
 
 // snvValue is one position with both letters: "rs9923231 C/T", "-1639 GA".
-var snvValue = regexp.MustCompile(`^(.*?\S)\s*[:=]?\s*\(?\b([ACGT])\s*[/|]?\s*([ACGT])\b\)?$`)
+var snvValue = regexp.MustCompile(`^(.*?\S)\s*[:=]?\s*\(?([ACGT])\s*[/|]?\s*([ACGT])\)?$`)
 
 // readSNVs reads genotypes given as positions with letters. Letters may be
 // those of the forward strand or of the gene's; where both fit and differ, both
@@ -52,8 +52,15 @@ func (t *geneTable) readSNVs(g *gene, value string) (reading, bool) {
 		}
 		r.genotypes = append(r.genotypes, one)
 	}
-	if r.genotypes = distinctGenotypes(r.genotypes); len(r.genotypes) > 1 && len(parts) == 1 {
+	r.genotypes = distinctGenotypes(r.genotypes)
+	if len(possible) > 1 {
 		r.notes = append(r.notes, "The letters fit both strands; which one the laboratory means was not said.")
+	}
+	if len(g.byRSID) > 1 && !g.ReferenceNeverInferred {
+		r.notes = append(r.notes, "Only single positions were reported; the others are taken as without a variant.")
+	}
+	if slices.ContainsFunc(possible, func(gt genotype) bool { return g.unphased(gt.copies) }) {
+		r.notes = append(r.notes, unphasedNote)
 	}
 	return r, len(parts) > 0 && t.remark(g, said, &r)
 }
@@ -130,10 +137,31 @@ func (g *gene) fromSites(seen []reported, only bool) (genotype, string) {
 func (g *gene) assemble(variants []reported) genotype {
 	copied := slices.Clone(variants)
 	slices.SortStableFunc(copied, func(a, b reported) int { return g.badness(a) - g.badness(b) })
+	if len(copied) == 1 && g.ReferenceNeverInferred {
+		return genotype{copies: copied, open: true}
+	}
 	for len(copied) < 2 {
 		copied = append(copied, reported{g.reference.Name, g.reference})
 	}
 	return genotype{copies: copied[:2]}
+}
+
+// unphasedNote says what is assumed of variants of unknown phase.
+const unphasedNote = "Whether the variants stand on one copy or on both was not said; they are counted as on both."
+
+// unphased reports whether different variants were seen whose phase is unknown.
+func (g *gene) unphased(seen []reported) bool {
+	first := ""
+	for _, r := range seen {
+		switch {
+		case r.row == g.reference:
+		case first == "":
+			first = r.name
+		case r.name != first:
+			return true
+		}
+	}
+	return false
 }
 
 // badness orders alleles worst first; unknown stands before the last, which is
@@ -169,7 +197,7 @@ func (t *geneTable) readVariants(g *gene, value string) (reading, bool) {
 		if !one.parse(&r) {
 			return reading{}, false
 		}
-		genotypes, doubt := one.genotypes()
+		genotypes, doubt := one.genotypes(&r)
 		if genotypes == nil && doubt == "" {
 			return reading{}, false
 		}
@@ -213,20 +241,19 @@ func unbracket(value string) string {
 	if len(prefix) >= 2 && strings.HasSuffix(prefix, ".") {
 		kind, prefix = prefix[len(prefix)-2:], prefix[:len(prefix)-2]
 	}
-	inner := value[open+1 : end]
-	sep := "/"
-	parts := strings.Split(inner, "];[")
-	if len(parts) == 1 {
-		if parts = strings.Split(inner, "(;)"); len(parts) > 1 {
-			sep = ", "
-		}
+	parts, sep, behind := strings.Split(value[open+1:end], "];["), "/", ""
+	if len(parts) == 1 && strings.Contains(parts[0], "(;)") { // phase unknown: each on one copy
+		parts, sep, behind = strings.Split(parts[0], "(;)"), ", ", " het"
 	}
 	for i, part := range parts {
-		part = strings.TrimSpace(part)
-		if part != "=" && kind != "" && !strings.HasPrefix(part, kind) {
-			part = kind + part
+		variants := strings.Split(part, ";") // on the same copy
+		for j, v := range variants {
+			if v = strings.TrimSpace(v); v != "=" && kind != "" && !strings.HasPrefix(v, kind) {
+				v = kind + v
+			}
+			variants[j] = v
 		}
-		parts[i] = part
+		parts[i] = strings.Join(variants, " + ") + behind
 	}
 	return prefix + strings.Join(parts, sep) + value[end+1:]
 }

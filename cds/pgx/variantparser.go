@@ -2,9 +2,16 @@ package pgx
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
+
+// variantLike is what looks like the name of a variant, though our tables do
+// not have it: HGVS, legacy intron and protein names, star names. Numbers of
+// other catalogues are not names.
+var variantLike = regexp.MustCompile(
+	`^(?:[cgmnp]\.\S*\d|[Nn][CMRGP]_\d+\S*:|\*\d|IVS\d|\d+[+-]\d|\d*(?:[ACGT]+\d*>|[ACGT]?\d+[ACGT]?>)|[A-Z](?:[a-z]{2})?\d+(?:[A-Z*](?:[a-z]{2})?|del|fs|dup|ins)|\d+(?:_\d+)?(?:del|ins|dup))`)
 
 // variantParser reads one possible genotype named by variants:
 //
@@ -90,10 +97,10 @@ func (p *variantParser) item(at int, r *reading) int {
 	name, _, _ := strings.Cut(run, " ")
 	name = strings.TrimRight(name, ":")
 	if strings.HasSuffix(name, "=") && strings.HasPrefix(name, "c.") { // HGVS: as the reference here
-		s.add(reported{p.g.reference.Name, p.g.reference})
+		s.add(p.g.asReference(name))
 		return at + len(name)
 	}
-	if len(name) > 1 && len(name) <= 60 && strings.ContainsAny(name, "0123456789") {
+	if len(name) <= 80 && variantLike.MatchString(name) {
 		s.add(reported{name: name})
 		return at + len(name)
 	}
@@ -119,7 +126,7 @@ func (p *variantParser) rsid(at int) (int, reported) {
 func (p *variantParser) word(s *strand, text string, r *reading) bool {
 	switch kind := p.terms.kind(text); kind {
 	case referenceWord:
-		s.add(reported{p.g.reference.Name, p.g.reference})
+		s.add(p.g.asReference(text))
 	case heterozygousWord, homozygousWord, hemizygousWord, homoplasmicWord, heteroplasmicWord:
 		if n := len(s.alleles); n > 0 && s.zygosity[n-1] == "" {
 			s.zygosity[n-1] = kind
@@ -129,7 +136,7 @@ func (p *variantParser) word(s *strand, text string, r *reading) bool {
 			return false
 		}
 	case positiveWord:
-		return len(s.alleles) > 0
+		return len(s.alleles) > 0 // says no more than the name itself
 	case negativeWord:
 		s.absent = true
 		return len(s.alleles) > 0
@@ -137,7 +144,7 @@ func (p *variantParser) word(s *strand, text string, r *reading) bool {
 		r.doubt = saysIndeterminate
 	default:
 		if text == "=" {
-			s.add(reported{p.g.reference.Name, p.g.reference})
+			s.add(p.g.asReference(text))
 			return true
 		}
 		if text == "Y" && p.g.Ploidy == xLinked && len(p.strands) == 2 {
@@ -153,6 +160,14 @@ func (p *variantParser) word(s *strand, text string, r *reading) bool {
 	return true
 }
 
+// asReference is a copy on which nothing was found.
+func (g *gene) asReference(text string) reported {
+	if g.ReferenceNeverInferred {
+		return reported{name: text}
+	}
+	return reported{g.reference.Name, g.reference}
+}
+
 func (s *strand) add(r reported) {
 	if n := len(s.alleles); n > 0 && s.alleles[n-1].name == r.name && s.zygosity[n-1] == "" && s.pending == "" {
 		return // "c.1905+1G>A (*2A)", "HapB3 (c.1236G>A)": two names of one variant
@@ -163,7 +178,7 @@ func (s *strand) add(r reported) {
 }
 
 // genotypes are what the strands may mean; without any, the doubt says why.
-func (p *variantParser) genotypes() ([]genotype, string) {
+func (p *variantParser) genotypes(r *reading) ([]genotype, string) {
 	g := p.g
 	for _, s := range p.strands {
 		if s.absent {
@@ -199,6 +214,9 @@ func (p *variantParser) genotypes() ([]genotype, string) {
 		default:
 			return g.unsaid(only.alleles)
 		}
+	}
+	if g.unphased(copies) {
+		r.notes = append(r.notes, unphasedNote)
 	}
 	return []genotype{g.assemble(copies)}, ""
 }
