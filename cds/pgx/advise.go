@@ -183,7 +183,12 @@ func (c *chart) known(all []evidence) (*Advice, string) {
 	if !slices.ContainsFunc(kept, func(a applied) bool { return a.card }) {
 		return c.quiet(all, kept)
 	}
-	return c.recommend(all, kept), ""
+	a := c.recommend(all, kept)
+	if gap { // one possible reading is outside the guideline's table
+		a.Kind, a.Actions = Choices, nil
+		a.Notes = append([]string{"One possible reading of the results has no row in the guideline."}, a.Notes...)
+	}
+	return a, ""
 }
 
 // quiet decides what to say when no row asks for a card.
@@ -207,7 +212,9 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 		return nil, SilentCondition
 	case without("no_recommendation") && tested:
 		return c.unusable(all)
-	case without("no_recommendation"):
+	case !without("standard", "no_change", "no_recommendation"):
+		return nil, SilentNoCard
+	case !without("standard", "no_change"):
 		return nil, SilentNoRecommendation
 	case len(missing) == 0:
 		return nil, SilentStandard
@@ -215,7 +222,7 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 		return nil, SilentPartial
 	}
 	a := c.advice(Partial, all, rows)
-	a.Summary = fmt.Sprintf("%s on %s: %s is missing, so this is only half the answer", c.results(all), c.drug.Name, missingWords(missing))
+	a.Summary = fmt.Sprintf("%s: %s, so there is only half an answer on %s", c.results(all), missingWords(missing), c.drug.Name)
 	for i := range a.Rows {
 		a.Rows[i].Text = "As far as the tested genes show: " + a.Rows[i].Text
 	}

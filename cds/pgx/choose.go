@@ -69,14 +69,37 @@ func (e *evidence) read(vocab map[string]bool) {
 	unusable := func(k key) bool { return k.value == "" || slices.Contains(unknownKeys, k.value) }
 	if len(e.keys) > 0 && !slices.ContainsFunc(e.keys, func(k key) bool { return !unusable(k) }) {
 		e.state = Indeterminate
-		if strings.HasPrefix(e.gene, "HLA-") && e.keys[0].value == "" {
-			e.state = NoResult
+		if strings.HasPrefix(e.gene, "HLA-") {
+			e.state = e.alleleState(vocab)
 		}
 		e.keys = nil
 	}
 	if len(e.keys) == 0 && e.state == Known {
 		e.state = Indeterminate
 	}
+}
+
+// alleleState is the state of the HLA alleles the rows ask for, where none of
+// them is known to be there or not: "*15:02 indeterminate", or not mentioned.
+func (e *evidence) alleleState(vocab map[string]bool) State {
+	state := NoResult
+	for v := range vocab {
+		allele, _, ok := strings.Cut(v, " ")
+		if !ok || !strings.HasPrefix(allele, "*") {
+			continue
+		}
+		for _, c := range e.finding.Candidates {
+			for _, k := range c.Keys {
+				switch {
+				case k == allele+" conflicting":
+					return Conflicting
+				case strings.HasPrefix(k, allele+" "):
+					state = Indeterminate
+				}
+			}
+		}
+	}
+	return state
 }
 
 // combination is one possible state of all genes of a drug.
@@ -154,10 +177,10 @@ func (d *drug) match(c *combination, all []evidence) {
 }
 
 // regardless says whether the known genes alone decide: every row that agrees
-// with them, whatever the other genes may be, asks for the same kind of thing.
+// with them, whatever the other genes may be, asks for the same.
 func (d *drug) regardless(r *rule, c *combination, all []evidence) bool {
 	for _, other := range d.rows {
-		if other.Population != r.Population || other.Action.Kind == r.Action.Kind {
+		if (r.popul != nil && other.popul != nil && r.popul != other.popul) || r.asksLike(other) {
 			continue
 		}
 		for _, m := range other.match {
@@ -173,6 +196,18 @@ func (d *drug) regardless(r *rule, c *combination, all []evidence) bool {
 		}
 	}
 	return true
+}
+
+// asksLike says whether two rows ask for the same: not to use the drug, or the
+// same dose.
+func (r *rule) asksLike(other *rule) bool {
+	if r.Action.Kind != other.Action.Kind {
+		return false
+	}
+	if r.Action.Kind == "avoid" || r.Action.Kind == "contraindicated" {
+		return true
+	}
+	return slices.Equal(r.doseSteps(true), other.doseSteps(true))
 }
 
 // applied is a row as it applies to this patient.
@@ -265,8 +300,12 @@ func (c *chart) indicator(r *rule) (Indicator, bool) {
 func (c *chart) say(r *rule) (text, lead string) {
 	text, lead = r.text(c.options(r)), r.lead().advised(r.Strength)
 	if len(c.current) > 0 && r.Continuing != "" {
-		text = fmt.Sprintf("%s is already being taken. For a new start the guideline says: %s %s.", capital(r.Drug), text, continuingWords[r.Continuing])
-		lead = "already taken, review treatment; for a new start the guideline says: " + lead
+		about := "For a new start the guideline says"
+		if r.popul != nil && r.popul.AppliesIf != nil && r.popul.AppliesIf.Months != nil {
+			about = "The guideline says for " + r.popul.Words
+		}
+		text = fmt.Sprintf("%s is already being taken. %s: %s %s.", capital(r.Drug), about, text, continuingWords[r.Continuing])
+		lead = r.Drug + " is already taken, review it; " + strings.ToLower(about[:1]) + about[1:] + ": " + lead
 	}
 	return text, lead
 }

@@ -32,6 +32,9 @@ const (
 	SilentPartial = "standard-partly-tested"
 	// SilentNoRecommendation: the guideline has no advice for this result.
 	SilentNoRecommendation = "no-recommendation"
+	// SilentNoCard: the row that applies asks for no card, because it says what
+	// is done anyway.
+	SilentNoCard = "no-card"
 	// SilentPopulation: the guideline's rows are about other patients.
 	SilentPopulation = "population"
 	// SilentCondition: a row applies, and its condition for a card is not met,
@@ -58,6 +61,7 @@ func SilenceReasons() [][2]string {
 		{SilentStandard, "the guideline sees no reason to change the labelled dose"},
 		{SilentPartial, "the same, as far as the genes that were tested show"},
 		{SilentNoRecommendation, "the guideline has no advice for this result"},
+		{SilentNoCard, "the row that applies asks for no card, because it says what is done anyway"},
 		{SilentPopulation, "the guideline's rows are about other patients"},
 		{SilentCondition, "a row applies, and its condition for a card is not met, such as a dose above its limit"},
 		{SilentDoseUnknown, "the rows depend on a daily dose that the order does not give"},

@@ -19,8 +19,7 @@ func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguo
 		s := results + ": " + first.lead
 		if words := first.rule.optionWords(c.options(first.rule)); strings.HasPrefix(words, "options: ") {
 			s += "; " + words
-		} else if because := first.rule.because(); len(because) > 0 {
-			_, why, _ := strings.Cut(because[0], ": ")
+		} else if why := first.rule.why(); why != "" {
 			s += "; " + why
 		}
 		return s

@@ -29,7 +29,7 @@ var actionWords = map[string]phrase{
 // gerunds are the verbs of advice that is to be considered.
 var gerunds = map[string]string{
 	"avoid": "avoiding", "do not use": "not using", "choose": "choosing", "adjust": "adjusting", "measure": "measuring",
-	"use": "using", "decide": "deciding", "start": "starting", "keep": "keeping", "lower": "lowering", "raise": "raising", "titrate": "titrating",
+	"use": "using", "decide": "deciding", "start": "starting", "keep": "keeping", "lower": "lowering", "raise": "raising", "titrate": "titrating", "watch": "watching",
 }
 
 // ofWords say what a percentage or multiple is of.
@@ -110,6 +110,14 @@ var monitorWords = map[string]string{
 	"drug_induced_lupus": "Watch for drug-induced lupus", "bradycardia": "Watch for bradycardia", "anemia": "Watch for anaemia",
 }
 
+// cautionWords say what to look for above a dose.
+var cautionWords = map[string]string{"myopathy": "muscle symptoms"}
+
+// comedicationWords name drugs not to be taken together with the one ordered.
+var comedicationWords = map[string]string{
+	"moderate_or_strong_cyp2d6_inhibitors": "moderate and strong CYP2D6 inhibitors",
+}
+
 // exceptWords are the exceptions a row allows.
 var exceptWords = map[string]string{
 	"benefit_outweighs_risk":               "unless the benefit clearly outweighs the risk",
@@ -118,26 +126,24 @@ var exceptWords = map[string]string{
 
 // plainWords are other fields' values that stand for one sentence.
 var plainWords = map[string]string{
-	"use lowest_effective_dose_shortest_duration":             "Use the lowest effective dose for the shortest time",
-	"counsel jaundice":                                        "Tell the patient that jaundice can occur",
-	"caution myopathy":                                        "Watch for muscle symptoms",
-	"test g6pd_enzyme_activity":                               "",
-	"consider_test tpmt_erythrocyte_activity":                 "A TPMT activity test in red cells may help",
-	"avoid_comedication moderate_or_strong_cyp2d6_inhibitors": "Avoid moderate and strong CYP2D6 inhibitors",
-	"when instead":                                            "",
-	"when more_effect_needed":                                 "",
-	"when no_response":                                        "",
-	"frequency three_times_weekly":                            "three times a week instead of daily",
-	"frequency daily":                                         "daily",
-	"start usual":                                             "",
-	"start lower":                                             "start at a lower dose than labelled",
-	"start lowest_recommended":                                "start at the lowest recommended dose",
-	"start lower_if_no_alternative":                           "if nothing else is possible, start at a lower dose than labelled, guided by levels",
-	"first_dose usual":                                        "keep the labelled first (loading) dose",
-	"maintenance lower":                                       "keep the maintenance dose lower than labelled",
-	"maintenance higher_if_inadequate_response":               "a higher maintenance dose may be needed if the response is poor",
-	"titration slower":                                        "titrate more slowly",
-	"target higher":                                           "a higher target dose may be needed",
+	"use lowest_effective_dose_shortest_duration": "Use the lowest effective dose for the shortest time",
+	"counsel jaundice":                            "Tell the patient that jaundice can occur",
+	"test g6pd_enzyme_activity":                   "",
+	"consider_test tpmt_erythrocyte_activity":     "A TPMT activity test in red cells may help",
+	"when instead":                                "",
+	"when more_effect_needed":                     "",
+	"when no_response":                            "",
+	"frequency three_times_weekly":                "three times a week instead of daily",
+	"frequency daily":                             "daily",
+	"start usual":                                 "",
+	"start lower":                                 "start DRUG at a lower dose than labelled",
+	"start lowest_recommended":                    "start DRUG at the lowest recommended dose",
+	"start lower_if_no_alternative":               "if nothing else is possible, start at a lower dose than labelled, guided by levels",
+	"first_dose usual":                            "keep the labelled first (loading) dose",
+	"maintenance lower":                           "keep the maintenance dose OF DRUG lower than labelled",
+	"maintenance higher_if_inadequate_response":   "a higher maintenance dose may be needed if the response is poor",
+	"titration slower":                            "titrate DRUG more slowly",
+	"target higher":                               "a higher target dose may be needed",
 }
 
 // phrase is a verb with what follows it.
@@ -167,21 +173,24 @@ func (r *rule) lead() phrase {
 	p := actionWords[r.Action.Kind]
 	p.rest = fmt.Sprintf(p.rest, r.Drug)
 	if r.Action.Kind == "adjust_dose" {
-		if steps := r.doseSteps(); len(steps) > 0 {
+		if steps := r.doseSteps(true); len(steps) > 0 {
 			verb, rest, found := strings.Cut(steps[0], " ")
 			if found && gerunds[verb] != "" {
-				p = phrase{verb, withDrug(rest, r.Drug)}
+				p = phrase{verb, rest}
 			}
 		}
+	}
+	if r.Action.AvoidComedication != "" {
+		p = phrase{"avoid", comedicationWords[r.Action.AvoidComedication] + " together with " + r.Drug}
+	}
+	if a := r.Action; a.Kind == "standard" && a.CautionFromMgPerDay > 0 {
+		p = phrase{"watch", fmt.Sprintf("for %s with %s above %s mg a day", cautionWords[a.Caution], r.Drug, num(a.CautionFromMgPerDay))}
 	}
 	if e := exceptWords[r.Action.Except]; e != "" {
 		p.rest += " " + e
 	}
 	return p
 }
-
-// withDrug names the drug in a dose phrase such as "at 50 % of …".
-func withDrug(rest, drug string) string { return drug + " " + rest }
 
 // text is the rule's whole advice. options are the alternatives that passed
 // screening.
@@ -194,7 +203,7 @@ func (r *rule) text(options []string) string {
 		}
 	}
 	add(r.optionWords(options))
-	steps := r.doseSteps()
+	steps := r.doseSteps(false)
 	if a.Kind == "adjust_dose" && len(steps) > 0 {
 		if verb, _, found := strings.Cut(steps[0], " "); found && gerunds[verb] != "" {
 			steps = steps[1:]
@@ -217,12 +226,14 @@ func (r *rule) text(options []string) string {
 		add("drug levels are strongly advised")
 	}
 	add(monitorWords[a.Monitor])
-	if a.Caution != "" && a.CautionFromMgPerDay > 0 {
-		add(fmt.Sprintf("%s above %s mg a day", plainWords["caution "+a.Caution], num(a.CautionFromMgPerDay)))
+	if a.Caution != "" && a.Kind != "standard" {
+		add(fmt.Sprintf("watch for %s above %s mg a day", cautionWords[a.Caution], num(a.CautionFromMgPerDay)))
 	}
 	add(plainWords["counsel "+a.Counsel])
 	add(plainWords["consider_test "+a.ConsiderTest])
-	add(plainWords["avoid_comedication "+a.AvoidComedication])
+	if a.Kind == "standard" && r.lead().verb != "" {
+		add(fmt.Sprintf(actionWords[a.Kind].rest, r.Drug))
+	}
 	for i := range s {
 		s[i] = capital(s[i])
 	}
@@ -254,8 +265,9 @@ func (r *rule) optionWords(options []string) string {
 	return "options: " + list
 }
 
-// doseSteps are the dose phrases of a rule, the most important first.
-func (r *rule) doseSteps() []string {
+// doseSteps are the dose phrases of a rule, the most important first; named puts
+// the drug's name into them.
+func (r *rule) doseSteps(named bool) []string {
 	d := r.Action.Dose
 	if d == nil {
 		return nil
@@ -264,21 +276,25 @@ func (r *rule) doseSteps() []string {
 	if r.Normal != nil {
 		of += " (the guideline assumes " + r.Normal.words() + ")"
 	}
+	names := strings.NewReplacer(" OF DRUG", "", " DRUG", "")
+	if named {
+		names = strings.NewReplacer(" OF DRUG", " of "+r.Drug, " DRUG", " "+r.Drug)
+	}
 	var s []string
-	add := func(format string, args ...any) { s = append(s, fmt.Sprintf(format, args...)) }
+	add := func(format string, args ...any) { s = append(s, names.Replace(fmt.Sprintf(format, args...))) }
 	frequency := ""
 	if d.Frequency != "" {
 		frequency = ", " + plainWords["frequency "+d.Frequency]
 	}
 	switch {
 	case d.StartPctChange != nil:
-		add("start at %s %% of %s", num(100+*d.StartPctChange), of)
+		add("start DRUG at %s %% of %s", num(100+*d.StartPctChange), of)
 	case d.StartPctChangeRange != nil:
-		add("start at %s %% of %s", dash(100+d.StartPctChangeRange[0], 100+d.StartPctChangeRange[1]), of)
+		add("start DRUG at %s %% of %s", dash(100+d.StartPctChangeRange[0], 100+d.StartPctChangeRange[1]), of)
 	case d.StartPctOfNormal != nil:
-		add("start at %s %% of %s", dash(d.StartPctOfNormal[0], d.StartPctOfNormal[1]), of)
+		add("start DRUG at %s %% of %s", dash(d.StartPctOfNormal[0], d.StartPctOfNormal[1]), of)
 	case d.StartPctOfLowest != nil:
-		add("start at %s %% of %s", dash(d.StartPctOfLowest[0], d.StartPctOfLowest[1]), of)
+		add("start DRUG at %s %% of %s", dash(d.StartPctOfLowest[0], d.StartPctOfLowest[1]), of)
 	case d.StartBelowPctOfNormal != nil:
 		add("if nothing else is possible, start below %s %% of %s", num(*d.StartBelowPctOfNormal), of)
 	case d.StartMultiplier != nil:
@@ -286,23 +302,23 @@ func (r *rule) doseSteps() []string {
 		if d.MaxStartMgPerKgDay != nil {
 			most = fmt.Sprintf(", at most %s mg/kg/day", num(*d.MaxStartMgPerKgDay))
 		}
-		add("start at %s times %s%s", dash(d.StartMultiplier[0], d.StartMultiplier[1]), of, most)
+		add("start DRUG at %s times %s%s", dash(d.StartMultiplier[0], d.StartMultiplier[1]), of, most)
 	case d.StartFoldReduction != nil:
-		add("start at %s %% of %s%s", num(100 / *d.StartFoldReduction), of, frequency)
+		add("start DRUG at %s %% of %s%s", num(100 / *d.StartFoldReduction), of, frequency)
 	case d.StartMgPerM2Day != nil:
-		add("start at %s mg/m² a day%s", num(*d.StartMgPerM2Day), frequency)
+		add("start DRUG at %s mg/m² a day%s", num(*d.StartMgPerM2Day), frequency)
 	case d.StartTotalMgPerDay != nil:
-		add("start at %s mg a day in total", dash(d.StartTotalMgPerDay[0], d.StartTotalMgPerDay[1]))
+		add("start DRUG at %s mg a day in total", dash(d.StartTotalMgPerDay[0], d.StartTotalMgPerDay[1]))
 	case d.StartTotalMgPerDayMin != nil:
-		add("start at %s mg a day in total or more", num(*d.StartTotalMgPerDayMin))
+		add("start DRUG at %s mg a day in total or more", num(*d.StartTotalMgPerDayMin))
 	case d.MaxStartMgPerDay != nil:
-		add("start at no more than %s mg a day", num(*d.MaxStartMgPerDay))
+		add("start DRUG at no more than %s mg a day", num(*d.MaxStartMgPerDay))
 	case len(d.MgPerDayOptions) > 0:
 		var all []string
 		for _, v := range d.MgPerDayOptions {
 			all = append(all, num(v))
 		}
-		add("start at %s mg a day", join(all, "or"))
+		add("start DRUG at %s mg a day", join(all, "or"))
 	case plainWords["start "+d.Start] != "":
 		add("%s", plainWords["start "+d.Start])
 	case d.Start != "" && d.Start != "usual":
@@ -310,33 +326,33 @@ func (r *rule) doseSteps() []string {
 		if d.EarlyIncrease != "" {
 			rise = ", rising " + d.EarlyIncrease
 		}
-		add("start at %s%s", d.Start, rise)
+		add("start DRUG at %s%s", d.Start, rise)
 	}
 	if d.CautionFromTotalMg != nil {
 		add("take care from %s mg a day in total", num(*d.CautionFromTotalMg))
 	}
 	if d.MaxTotalMgPerDay != nil {
-		add("keep at or below %s mg a day in total", num(*d.MaxTotalMgPerDay))
+		add("keep DRUG at or below %s mg a day in total", num(*d.MaxTotalMgPerDay))
 	}
 	if d.MaxMgPerDay != nil {
 		bound := "at or below"
 		if d.MaxIsExclusive {
 			bound = "below"
 		}
-		add("keep %s %s mg a day", bound, num(*d.MaxMgPerDay))
+		add("keep DRUG %s %s mg a day", bound, num(*d.MaxMgPerDay))
 	}
 	if d.ChronicPctChange != nil {
-		add("lower the dose to %s %% of %s after 12 weeks, if it still works", num(100+*d.ChronicPctChange), of)
+		add("lower the dose OF DRUG to %s %% of %s after 12 weeks, if it still works", num(100+*d.ChronicPctChange), of)
 	}
 	if d.IncreasePct != nil {
-		add("raise the dose by %s %% of %s for Helicobacter pylori or erosive oesophagitis", dash(d.IncreasePct[0], d.IncreasePct[1]), of)
+		add("raise the dose OF DRUG by %s %% of %s for Helicobacter pylori or erosive oesophagitis", dash(d.IncreasePct[0], d.IncreasePct[1]), of)
 	}
 	if d.MaintenancePctChange != nil {
 		what := of
 		if r.Of == "normal_start" {
 			what = ofWords["normal_maintenance"]
 		}
-		add("keep maintenance at %s %% of %s", num(100+*d.MaintenancePctChange), what)
+		add("keep maintenance OF DRUG at %s %% of %s", num(100+*d.MaintenancePctChange), what)
 	}
 	if d.MaintenancePctMin != nil {
 		add("maintenance may have to rise by %s %% of %s or more", num(*d.MaintenancePctMin), of)
@@ -398,7 +414,13 @@ func unknownWords(r *rule) error {
 	if a.Except != "" && exceptWords[a.Except] == "" {
 		return fmt.Errorf("no words for except %q", a.Except)
 	}
-	plain := map[string]string{"use": a.Use, "counsel": a.Counsel, "caution": a.Caution, "test": a.Test, "consider_test": a.ConsiderTest, "avoid_comedication": a.AvoidComedication, "when": a.AlternativeWhen}
+	if a.Caution != "" && (cautionWords[a.Caution] == "" || a.CautionFromMgPerDay <= 0) {
+		return fmt.Errorf("no words or no dose for caution %q", a.Caution)
+	}
+	if a.AvoidComedication != "" && comedicationWords[a.AvoidComedication] == "" {
+		return fmt.Errorf("no words for avoid_comedication %q", a.AvoidComedication)
+	}
+	plain := map[string]string{"use": a.Use, "counsel": a.Counsel, "test": a.Test, "consider_test": a.ConsiderTest, "when": a.AlternativeWhen}
 	if d := a.Dose; d != nil {
 		plain["frequency"], plain["first_dose"], plain["maintenance"], plain["titration"], plain["target"] = d.Frequency, d.FirstDose, d.Maintenance, d.Titration, d.Target
 	}
@@ -408,6 +430,21 @@ func unknownWords(r *rule) error {
 		}
 	}
 	return nil
+}
+
+// why is the implication that matters most in a summary; "" if there is none.
+func (r *rule) why() string {
+	for _, i := range r.Implications {
+		if slices.Contains([]string{"not_raised", "usual", "usual_reference", "expected", "low", "very_low", "not_excluded"}, i.Level) {
+			continue
+		}
+		words := implicationWords[i.Code+" "+i.Level]
+		if strings.Contains(words, "%s") {
+			words = fmt.Sprintf(words, r.Drug)
+		}
+		return words
+	}
+	return ""
 }
 
 func num(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
