@@ -3,6 +3,7 @@ package rest
 import (
 	"bytes"
 	"compress/gzip"
+	"context"
 	"errors"
 	"io"
 	"mime"
@@ -18,6 +19,7 @@ import (
 type body struct {
 	server  *Server
 	in      *http.Request
+	ctx     context.Context
 	restart func() // starts the request's time anew
 	held    int64  // of server.working
 }
@@ -43,10 +45,6 @@ func (b *body) resource() (*resource.Node, error) {
 	if n := values(data); n > b.server.Limits.Values {
 		return nil, fhir.Errorf(fhir.TooLarge, "the body has more than %d JSON values", b.server.Limits.Values)
 	}
-	if err := b.server.working.Acquire(b.in.Context(), int64(len(data))); err != nil {
-		return nil, err
-	}
-	b.held = int64(len(data))
 	b.restart()
 	root, err := resource.Decode(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if err != nil {
@@ -102,9 +100,12 @@ func (b *body) form() (string, error) {
 	return text, nil
 }
 
-// read returns the body, decompressed, if it has at most so many bytes.
+// read returns the body, decompressed, if it has at most so many bytes. What is
+// read counts against the server's working limit until release: a body of known
+// length waits for its share before it is read, another one takes its share as
+// it grows and is Throttled when there is none left.
 func (b *body) read(most int64) ([]byte, error) {
-	if b.in.Body == nil {
+	if b.in.Body == nil || b.in.Body == http.NoBody {
 		return nil, nil
 	}
 	tooLarge := fhir.Errorf(fhir.TooLarge, "a request body may have at most %d bytes after decompression", most)
@@ -112,6 +113,7 @@ func (b *body) read(most int64) ([]byte, error) {
 		return nil, tooLarge
 	}
 	var from io.Reader = b.in.Body
+	known := b.in.ContentLength >= 0
 	switch encoding := strings.ToLower(strings.TrimSpace(b.in.Header.Get("Content-Encoding"))); encoding {
 	case "", "identity":
 	case "gzip", "x-gzip":
@@ -120,23 +122,39 @@ func (b *body) read(most int64) ([]byte, error) {
 			return nil, fhir.Wrap(fhir.Invalid, err, "the body is not gzip")
 		}
 		defer unzip.Close()
-		from = unzip
+		from, known = unzip, false
 	default:
 		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", clip(encoding))
 	}
+	if known {
+		if err := b.server.working.Acquire(b.ctx, b.in.ContentLength); err != nil {
+			return nil, err
+		}
+		b.held = b.in.ContentLength
+	}
 	var data bytes.Buffer
-	if size := b.in.ContentLength; size > 0 {
-		data.Grow(int(size) + bytes.MinRead)
+	for {
+		const step = 1 << 20
+		n, err := io.CopyN(&data, from, step)
+		if int64(data.Len()) > most {
+			return nil, tooLarge
+		}
+		if !known {
+			if !b.server.working.TryAcquire(n) {
+				return nil, fhir.Errorf(fhir.Throttled, "the server is busy with other large requests; try again")
+			}
+			b.held += n
+		}
+		var outer *http.MaxBytesError
+		switch {
+		case err == io.EOF:
+			return data.Bytes(), nil
+		case errors.As(err, &outer):
+			return nil, tooLarge
+		case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+			return nil, fhir.Wrap(fhir.Invalid, err, "the gzip body is damaged")
+		case err != nil:
+			return nil, fhir.Wrap(fhir.Invalid, err, "the body ended early")
+		}
 	}
-	n, err := data.ReadFrom(io.LimitReader(from, most+1))
-	var outer *http.MaxBytesError
-	switch {
-	case errors.As(err, &outer), n > most:
-		return nil, tooLarge
-	case errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
-		return nil, fhir.Wrap(fhir.Invalid, err, "the gzip body is damaged")
-	case err != nil:
-		return nil, fhir.Wrap(fhir.Invalid, err, "the body ended early")
-	}
-	return data.Bytes(), nil
 }

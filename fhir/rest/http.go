@@ -158,7 +158,7 @@ func (s *Server) request(c echo.Context, values map[string]string) (r *request, 
 		cancel()
 		return nil, nil, err
 	}
-	b := &body{server: s, in: in, restart: func() {
+	b := &body{server: s, in: in, ctx: ctx, restart: func() {
 		cancel()
 		r.ctx, cancel = context.WithTimeout(in.Context(), s.Limits.Timeout)
 	}}
@@ -184,6 +184,9 @@ func (s *Server) send(c echo.Context, a *answer) error {
 
 // respond sends a JSON body, or none, in the format the client asked for.
 func respond(c echo.Context, status int, body []byte) error {
+	// Health data must not stay in a cache of a shared machine.
+	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
+	c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
 	if body == nil {
 		return c.NoContent(status)
 	}

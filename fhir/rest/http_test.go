@@ -116,6 +116,55 @@ func TestBadInput(t *testing.T) {
 	}
 }
 
+// endless is a body that never ends.
+type endless struct{ read int }
+
+func (e *endless) Read(p []byte) (int, error) {
+	for i := range p {
+		p[i] = 'x'
+	}
+	e.read += len(p)
+	return len(p), nil
+}
+
+func TestEndlessBody(t *testing.T) {
+	a := newAPI(t)
+	from := &endless{}
+	rec := httptest.NewRecorder()
+	a.handler.ServeHTTP(rec, httptest.NewRequest("POST", "/fhir/Patient", from))
+	if rec.Code != 413 {
+		t.Errorf("status %d: %s", rec.Code, rec.Body)
+	}
+	if from.read > 70<<20 {
+		t.Errorf("%d bytes were read", from.read)
+	}
+	if !a.server.working.TryAcquire(a.server.Limits.Working) {
+		t.Error("the request still holds a share of the working limit")
+	}
+}
+
+func TestLargeBodyIsRefusedUnread(t *testing.T) {
+	a := newAPI(t)
+	from := &endless{}
+	r := httptest.NewRequest("POST", "/fhir/", from)
+	r.ContentLength = 100 << 20
+	rec := httptest.NewRecorder()
+	a.handler.ServeHTTP(rec, r)
+	if rec.Code != 413 || from.read > 0 {
+		t.Errorf("status %d, %d bytes were read", rec.Code, from.read)
+	}
+}
+
+func TestBusyWithOtherBodies(t *testing.T) {
+	a := newAPI(t)
+	if !a.server.working.TryAcquire(a.server.Limits.Working) {
+		t.Fatal("the limit is in use")
+	}
+	defer a.server.working.Release(a.server.Limits.Working)
+	rec := a.do(call{"POST", "/Patient", []string{"Content-Encoding: gzip"}, zipped(plain)})
+	check(t, rec, 429, []string{"Retry-After: 1"}, "busy.json")
+}
+
 func TestGzipBody(t *testing.T) {
 	a := newAPI(t)
 	a.must("POST", "/Patient", zipped(plain), "Content-Encoding: gzip")

@@ -218,7 +218,7 @@ func (s *Server) serve(row *interaction, r *request) (*answer, error) {
 	if err != nil {
 		return nil, r.entry.place(err)
 	}
-	if err := s.commit(r.ctx, r.access, &unit{writes: []*write{w}}); err != nil {
+	if err := s.commit(r.ctx, r.access, &unit{writes: []*write{w}, batch: r.entry != nil}); err != nil {
 		return nil, err
 	}
 	return w.answer(r.prefer), nil

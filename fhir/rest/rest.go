@@ -59,8 +59,9 @@ type Limits struct {
 	// Body is the most bytes of a request body, after decompression. Default
 	// 64 MiB.
 	Body int64
-	// Working is the most bytes of all bodies being decoded and stored at one
-	// moment; requests beyond it wait. Default twice Body.
+	// Working is the most bytes of all bodies that are read, decoded and stored
+	// at one moment; requests beyond it wait, or are told to come back. Default
+	// twice Body.
 	Working int64
 	// Values is the most JSON values in one body. A tree takes about 100 bytes
 	// a value, whatever the value's length. Default 4,000,000.

@@ -114,7 +114,6 @@ type call struct {
 }
 
 func (a *api) do(in call) *httptest.ResponseRecorder {
-	a.tb.Helper()
 	var body io.Reader
 	if in.body != "" {
 		body = strings.NewReader(in.body)
@@ -163,6 +162,21 @@ func (a *api) seed() {
 	a.must("PUT", "/Observation/weight-2", strings.Replace(strings.Replace(weight, `"weight"`, `"weight-2"`, 1), "71.50", "72.0", 1))
 }
 
+// valid passes an answer through the gate: what the server says must be as sound
+// as what it takes.
+func valid(tb testing.TB, body []byte) {
+	tb.Helper()
+	root, err := resource.Decode(body)
+	if err != nil {
+		tb.Errorf("the answer is not JSON: %v\n%s", err, body)
+		return
+	}
+	made, _ := parts()
+	if err := made.gate.Check(root); err != nil {
+		tb.Errorf("the answer is not valid FHIR: %v\n%s", err, body)
+	}
+}
+
 // check compares an answer with what a row of a table wants.
 func check(t *testing.T, rec *httptest.ResponseRecorder, status int, headers []string, file string) {
 	t.Helper()
@@ -181,5 +195,6 @@ func check(t *testing.T, rec *httptest.ResponseRecorder, status int, headers []s
 		}
 		return
 	}
+	valid(t, rec.Body.Bytes())
 	golden.JSON(t, filepath.Join("testdata", file), rec.Body.Bytes())
 }

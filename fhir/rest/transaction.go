@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 	"strings"
@@ -32,14 +33,12 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 			continue
 		}
 		if first := u.urls[e.fullURL]; first != nil {
-			problems = append(problems, invalid("duplicate", e.where()+".fullUrl", first.entry.where()+" has the same fullUrl"))
+			problems[i] = invalid("duplicate", e.where()+".fullUrl", first.entry.where()+" has the same fullUrl")
 		}
 		u.urls[e.fullURL] = e.write
 	}
-	if err := merge(problems); err != nil {
-		// The resources are looked at all the same, so that the client hears
-		// of everything at once.
-		return nil, merge([]error{err, s.check(r.ctx, u)})
+	if merge(problems) != nil {
+		return nil, s.allProblems(r.ctx, entries, problems)
 	}
 	if err := s.commit(r.ctx, r.access, u); err != nil {
 		return nil, err
@@ -54,6 +53,21 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 	}
 	s.serveAll(r.ctx, reads)
 	return s.responses("transaction-response", entries), nil
+}
+
+// allProblems adds what the gate says to the problems of a transaction's
+// entries, so that the client hears of everything at once.
+func (s *Server) allProblems(ctx context.Context, entries []*entry, problems []error) error {
+	err := parallel(ctx, len(entries), func(i int) error {
+		if w := entries[i].write; w != nil && w.root != nil {
+			problems[i] = merge([]error{problems[i], w.entry.place(s.Gate.Check(w.root))})
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	return merge(problems)
 }
 
 // prepare checks what can be known of an entry before anything is written, and

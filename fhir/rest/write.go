@@ -166,11 +166,8 @@ func (s *Server) check(ctx context.Context, u *unit) error {
 		if w.root == nil {
 			return nil
 		}
-		if err := s.Gate.Check(w.root); err != nil {
-			return w.entry.place(err)
-		}
 		w.links = u.collect(w)
-		return nil
+		return w.entry.place(s.Gate.Check(w.root))
 	})
 }
 
