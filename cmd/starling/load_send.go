@@ -298,6 +298,13 @@ func (l *loader) judge(it item, entry answerEntry) {
 		return
 	}
 	reason := outcomeText(entry.Response.Outcome)
+	if it.node != nil {
+		// The request's bundle was made here; its entries mean nothing to the
+		// reader.
+		typ := it.node.Str("resourceType")
+		reason.text = entryPath.ReplaceAllLiteralString(reason.text, typ)
+		reason.expression = entryPath.ReplaceAllLiteralString(reason.expression, typ)
+	}
 	rejected := rejectionOf(it, code, errors.New(reason.text))
 	rejected.Expression = reason.expression
 	l.report.reject(rejected)
@@ -421,8 +428,12 @@ func outcomeText(answer []byte) reason {
 	return r
 }
 
-// entryNumber finds the entry of a Bundle that a path names.
-var entryNumber = regexp.MustCompile(`\bentry\[(\d+)\]`)
+var (
+	// entryNumber finds the entry of a Bundle that a path names.
+	entryNumber = regexp.MustCompile(`\bentry\[(\d+)\]`)
+	// entryPath is the path of a resource in a Bundle.
+	entryPath = regexp.MustCompile(`\bBundle\.entry\[\d+\]\.resource\b`)
+)
 
 // namedEntry returns the entry a reason speaks of.
 func namedEntry(r reason) (int, bool) {

@@ -77,7 +77,7 @@ func acceptAll(w io.Writer, bundle *resource.Node) {
 		status := `{"response":{"status":"201 Created"}}`
 		if entry.Get("resource").Str("resourceType") == "Basic" {
 			status = `{"response":{"status":"422 Unprocessable Entity","outcome":{"resourceType":"OperationOutcome","issue":[
-				{"severity":"error","code":"required","diagnostics":"code is missing","expression":["Basic.code"]}]}}}`
+				{"severity":"error","code":"required","diagnostics":"code is missing","expression":["Bundle.entry[9].resource.code"]}]}}}`
 		}
 		entries = append(entries, status)
 	}

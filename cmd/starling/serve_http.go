@@ -225,11 +225,17 @@ func (s *server) home(c echo.Context) error {
 	return c.HTML(http.StatusOK, text.String())
 }
 
-// observe logs and counts one request. It sees the route's pattern, never the
-// URL: that may name a patient.
+// observe gives a request its id, the caller's own if that is a short plain
+// word, and logs and counts it. It sees the route's pattern, never the URL: that
+// may name a patient.
 func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		started := time.Now()
+		id := c.Request().Header.Get(echo.HeaderXRequestID)
+		if !fhir.ValidID(id) {
+			id = timeOrderedID()
+		}
+		c.Response().Header().Set(echo.HeaderXRequestID, id)
 		if err := next(c); err != nil {
 			c.Error(err) // writes the answer, so that the status is known here
 		}
@@ -238,7 +244,7 @@ func (s *server) observe(next echo.HandlerFunc) echo.HandlerFunc {
 		took := time.Since(started)
 		s.metrics.request(c.Request().Method, route, status, took)
 		s.log.Info("request",
-			"request", c.Response().Header().Get(echo.HeaderXRequestID),
+			"request", id,
 			"method", c.Request().Method, "route", route, "status", status,
 			"bytes", c.Response().Size, "duration_ms", float64(took.Microseconds())/1000)
 		return nil

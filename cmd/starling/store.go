@@ -14,10 +14,14 @@ import (
 func (s *server) openStore(registry *search.Registry) (store.Store, error) {
 	switch scheme, _, isURI := strings.Cut(s.settings.Store, "://"); {
 	case !isURI:
-		return embedded.Open(s.settings.Store, embedded.Options{
+		opened, err := embedded.Open(s.settings.Store, embedded.Options{
 			Indexer: registry, Clock: s.main.Now, Logger: s.log,
 			PageLifetime: s.settings.PageLifetime, OnRebuild: s.rebuilding(),
 		})
+		if err != nil {
+			return nil, err // opened would be a Store that is not nil
+		}
+		return opened, nil
 	default:
 		return nil, usageError("%s:// is not in this version", scheme)
 	}
