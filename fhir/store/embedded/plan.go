@@ -21,16 +21,26 @@ const (
 	roleAll     = "all"     // every resource of the type is a candidate
 )
 
-const (
+// tuning says when the planner and sorting change their ways. Any numbers
+// give the same answers.
+type tuning struct {
 	// maxStreams is how many values of one clause are merged as streams; the
 	// documents of more are gathered.
-	maxStreams = 32
+	maxStreams int
 	// firstProbe is how many rows the planner counts at first to learn which
 	// clause is small; it goes on in steps of probeGrowth up to lastProbe.
-	firstProbe  = 1024
-	probeGrowth = 8
-	lastProbe   = 1 << 16
-)
+	firstProbe, probeGrowth, lastProbe int
+	// sortGather is up to how many matches of a type are simply sorted. With
+	// more the index is walked in the order of the first sort key.
+	sortGather int
+	// sortScan is after how many index rows such a walk gives up, because it
+	// meets too few matches, and all matches are sorted after all.
+	sortScan int
+}
+
+func defaultTuning() tuning {
+	return tuning{maxStreams: 32, firstProbe: 1024, probeGrowth: 8, lastProbe: 1 << 16, sortGather: 2000, sortScan: 20_000}
+}
 
 // step is one decision of the planner, for people.
 type step struct {
@@ -185,7 +195,7 @@ func (s *Store) candidates(v *view, typeName string, where []search.Clause) (*ca
 			narrow = append(narrow, cl)
 			c.note(where[i].Param, false, roleStream, -1)
 		case where[i].Not:
-			if docs, all := cl.gather(v, firstProbe); all {
+			if docs, all := cl.gather(v, s.tuning.firstProbe); all {
 				c.not = append(c.not, &set{docs: docs})
 				c.note(where[i].Param, true, roleGather, len(docs))
 			} else {
@@ -222,8 +232,8 @@ func (c *candidates) note(param string, not bool, role string, rows int) {
 // returns those that are not. The narrow clauses run along: once one of them is
 // known to be the smallest, gathering more would cost more than it spares.
 func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream, alone bool) ([]*clause, error) {
-	limit := firstProbe
-	last := lastProbe
+	limit := s.tuning.firstProbe
+	last := s.tuning.lastProbe
 	if alone && s.opts.MaxCandidates < last {
 		last = s.opts.MaxCandidates
 	}
@@ -249,7 +259,7 @@ func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream, alon
 		if won || limit >= last {
 			return rest, c.v.err
 		}
-		limit = min(limit*probeGrowth, last)
+		limit = min(limit*s.tuning.probeGrowth, last)
 	}
 }
 
@@ -289,7 +299,7 @@ func (v *view) resolve(s *Store, typ uint16, where *search.Clause) *clause {
 	}
 	slices.SortFunc(cl.values, bytes.Compare)
 	cl.values = slices.CompactFunc(cl.values, bytes.Equal)
-	cl.wide = cl.wide || len(cl.values) > maxStreams
+	cl.wide = cl.wide || len(cl.values) > s.tuning.maxStreams
 	cl.empty = !cl.wide && len(cl.values) == 0
 	return cl
 }

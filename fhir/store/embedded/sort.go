@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"container/heap"
+	"math"
 
 	"github.com/starling-fhir/starling/fhir/search"
 )
@@ -81,62 +82,245 @@ func (b *best) take() []*sortKey {
 	return out
 }
 
-// sorted walks all matches and keeps the page's.
+// sorting is one sorted page on its way.
+type sorting struct {
+	*walk
+	params []uint16 // of the sort keys
+	start  *sortKey // the last resource of the page before; nil on the first
+	kept   *best
+	seen   int
+}
+
+// sorted finds a page in the order of the sort keys.
 func (w *walk) sorted() (hits []found, more bool, err error) {
-	params := make([]uint16, len(w.q.Sort))
+	st := &sorting{walk: w, params: make([]uint16, len(w.q.Sort)), kept: &best{sort: w.q.Sort, most: w.q.Count + 1}}
 	for i, key := range w.q.Sort {
-		params[i], _ = w.s.params.number(key.Param) // 0, existence, has no value in any range but is never asked for
+		st.params[i], _ = w.s.params.number(key.Param) // 0 for one that nobody has
 	}
-	var start *sortKey
 	if w.from.doc != 0 {
-		start = &sortKey{found: found{w.from.typ, w.from.doc}, name: w.s.types.name(w.from.typ)}
-		if start.values, err = w.values(w.from.doc, params); err != nil {
+		st.start = &sortKey{found: found{w.from.typ, w.from.doc}, name: w.s.types.name(w.from.typ)}
+		if st.start.values, err = w.values(w.from.doc, st.params); err != nil {
 			return nil, false, err
 		}
 	}
-	kept := &best{sort: w.q.Sort, most: w.q.Count + 1}
-	seen := 0
 	for _, name := range w.typeNames() {
-		typ, _ := w.s.types.number(name)
-		c, err := w.s.candidates(w.v, name, w.q.Where)
-		if err != nil {
+		if err := st.typed(name); err != nil {
 			return nil, false, err
 		}
-		for doc := uint64(0); ; doc++ {
-			next, ok := c.next(doc)
-			if !ok {
-				break
-			}
-			doc = next
-			w.total++
-			if w.q.Count == 0 {
-				if !w.counting() {
-					return nil, false, w.v.err
-				}
-				continue
-			}
-			if seen++; seen > w.s.opts.MaxCandidates {
-				return nil, false, tooCostly(w.s.opts.MaxCandidates)
-			}
-			key := &sortKey{found: found{typ, doc}, name: name}
-			if key.values, err = w.values(doc, params); err != nil {
-				return nil, false, err
-			}
-			if start == nil || order(w.q.Sort, key, start) > 0 {
-				kept.offer(key)
-			}
-		}
-		if w.v.err != nil {
-			return nil, false, w.v.err
-		}
 	}
-	for i, key := range kept.take() {
+	for i, key := range st.kept.take() {
 		if i == w.q.Count {
 			return hits, true, nil
 		}
 		hits = append(hits, key.found)
 	}
 	return hits, false, nil
+}
+
+// typed offers the matches of one type. Few are gathered; of many only those
+// at the front of the order are looked for.
+func (st *sorting) typed(name string) error {
+	c, err := st.s.candidates(st.v, name, st.q.Where)
+	if err != nil {
+		return err
+	}
+	docs := make([]uint64, 0, 64)
+	doc, more := c.next(0)
+	for ; more && len(docs) < st.s.tuning.sortGather; doc, more = c.next(doc + 1) {
+		docs = append(docs, doc)
+	}
+	if st.v.err != nil {
+		return st.v.err
+	}
+	typ, _ := st.s.types.number(name)
+	st.total += int64(len(docs))
+	if more {
+		before := st.v.rows
+		done, err := st.front(typ, name)
+		if st.budget > 0 { // sorting is no counting
+			st.budget += min(st.v.rows-before, math.MaxInt64-st.budget)
+		}
+		if err != nil {
+			return err
+		} else if done {
+			return st.countRest(c, doc)
+		}
+	}
+	for _, d := range docs {
+		if err := st.offer(typ, name, d); err != nil {
+			return err
+		}
+	}
+	for ; more; doc, more = c.next(doc + 1) {
+		st.total++
+		if err := st.offer(typ, name, doc); err != nil {
+			return err
+		}
+	}
+	return st.v.err
+}
+
+// countRest counts matches from doc on as far as the budget allows.
+func (st *sorting) countRest(c *candidates, doc uint64) error {
+	for more := true; more && st.counting(); doc, more = c.next(doc + 1) {
+		st.total++
+	}
+	return st.v.err
+}
+
+// offer looks at one match.
+func (st *sorting) offer(typ uint16, name string, doc uint64) error {
+	if st.q.Count == 0 {
+		return nil
+	}
+	if st.seen++; st.seen > st.s.opts.MaxCandidates {
+		return tooCostly(st.s.opts.MaxCandidates)
+	}
+	values, err := st.values(doc, st.params)
+	if err != nil {
+		return err
+	}
+	key := &sortKey{found: found{typ, doc}, name: name, values: values}
+	if st.start == nil || order(st.q.Sort, key, st.start) > 0 {
+		st.kept.offer(key)
+	}
+	return nil
+}
+
+// front walks the index in the order of the first sort key until no better
+// match can come. It is false, having offered nothing wrong, if that takes too
+// long.
+func (st *sorting) front(typ uint16, name string) (bool, error) {
+	if st.q.Count == 0 {
+		return true, nil
+	}
+	// What was offered twice would be kept twice: this type's part is tried on
+	// a copy.
+	before := st.kept
+	st.kept = &best{sort: before.sort, most: before.most, keys: append([]*sortKey{}, before.keys...)}
+	done, err := st.valued(typ, name)
+	if err == nil && done && (st.kept.Len() < st.kept.most || st.kept.keys[0].values[0] == nil) {
+		done, err = st.missing(typ, name)
+	}
+	if !done {
+		st.kept = before
+	}
+	return done, err
+}
+
+// checks returns the query's clauses as tests on the forward row. The planner
+// has already found that every one of them can hold.
+func (st *sorting) checks() []check {
+	var checks []check
+	for i := range st.q.Where {
+		if param, known := st.s.params.number(st.q.Where[i].Param); known {
+			checks = append(checks, check{param, &st.q.Where[i]})
+		}
+	}
+	return checks
+}
+
+// valued offers the matches that have a value, in its order.
+func (st *sorting) valued(typ uint16, name string) (bool, error) {
+	first, param := &st.q.Sort[0], st.params[0]
+	if param == existParam || st.start != nil && st.start.values[0] == nil {
+		return true, nil
+	}
+	lower, upper := bounds(typ, param, &first.Range)
+	if st.start != nil {
+		from := appendValue(indexPrefix(nil, typ, param), st.start.values[0])
+		if first.Desc {
+			upper = after(from)
+		} else {
+			lower = from
+		}
+	}
+	if bytes.Compare(lower, upper) >= 0 {
+		return true, nil
+	}
+	it := st.v.iter(lower, upper)
+	if it == nil {
+		return false, st.v.err
+	}
+	begin, step := it.First, it.Next
+	if first.Desc {
+		begin, step = it.Last, it.Prev
+	}
+	checks := st.checks()
+	var value []byte
+	for rows, valid := 0, begin(); valid && st.v.step(); valid = step() {
+		if rows++; rows > st.s.tuning.sortScan {
+			return false, nil
+		}
+		key := it.Key()
+		doc, from := indexTail(key)
+		if !liveAt(from, it.Value(), st.v.t) {
+			continue
+		}
+		value = decodeValue(value, key[indexPrefixLen:len(key)-tailLen])
+		if st.kept.beyond(value) {
+			return true, nil
+		}
+		if first.Range.Keep != nil && !first.Range.Keep(value) || len(checks) > 0 && !st.v.passes(doc, checks) {
+			continue
+		}
+		values, err := st.values(doc, st.params)
+		if err != nil {
+			return false, err
+		}
+		// A resource with several values stands at one of them only.
+		if !bytes.Equal(values[0], value) {
+			continue
+		}
+		k := &sortKey{found: found{typ, doc}, name: name, values: values}
+		if st.start == nil || order(st.q.Sort, k, st.start) > 0 {
+			st.kept.offer(k)
+		}
+	}
+	st.v.fail(it.Error())
+	return true, st.v.err
+}
+
+// missing offers the matches without a value of the first sort key.
+func (st *sorting) missing(typ uint16, name string) (bool, error) {
+	c, err := st.s.candidates(st.v, name, st.q.Where)
+	if err != nil {
+		return false, err
+	}
+	from := uint64(0)
+	if single := len(st.q.Sort) == 1; single && st.start != nil && st.start.values[0] == nil && st.start.typ == typ {
+		from = st.start.doc + 1
+	}
+	rows := 0
+	for doc, ok := c.next(from); ok; doc, ok = c.next(doc + 1) {
+		if rows++; rows > st.s.tuning.sortScan {
+			return false, nil
+		}
+		values, err := st.values(doc, st.params)
+		if err != nil {
+			return false, err
+		}
+		if values[0] != nil {
+			continue
+		}
+		k := &sortKey{found: found{typ, doc}, name: name, values: values}
+		if st.start == nil || order(st.q.Sort, k, st.start) > 0 {
+			st.kept.offer(k)
+		}
+		if len(st.q.Sort) == 1 && st.kept.Len() == st.kept.most && order(st.q.Sort, st.kept.keys[0], k) <= 0 {
+			break // with one sort key the missing ones are in document order
+		}
+	}
+	return true, st.v.err
+}
+
+// beyond reports whether no key with this first value can be among the best.
+func (b *best) beyond(value []byte) bool {
+	if len(b.keys) < b.most || b.keys[0].values[0] == nil {
+		return false
+	}
+	c := bytes.Compare(value, b.keys[0].values[0])
+	return c > 0 && !b.sort[0].Desc || c < 0 && b.sort[0].Desc
 }
 
 // values returns a document's sort values.

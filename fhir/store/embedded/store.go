@@ -18,7 +18,6 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/starling-fhir/starling/fhir"
-	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
 
@@ -68,8 +67,9 @@ type Store struct {
 	params *names
 	secret []byte
 
-	gate gate
-	disk diskGuard
+	tuning tuning
+	gate   gate
+	disk   diskGuard
 	// visible is what readers see: the newest durable moment.
 	visible atomic.Pointer[moment]
 	// nextDoc is the next free document number.
@@ -134,6 +134,7 @@ func Open(dir string, opts Options) (*Store, error) {
 		opts:    opts,
 		log:     opts.Logger,
 		write:   pebble.Sync,
+		tuning:  defaultTuning(),
 		changed: map[uint16]uint64{},
 		stop:    make(chan struct{}),
 	}
@@ -374,4 +375,3 @@ func unreadable(err error, format string, args ...any) error {
 }
 
 var _ store.Store = (*Store)(nil)
-var _ = search.Query{}
