@@ -256,6 +256,10 @@ func (c *checker) primitive(m *member, n *Node) {
 		c.copy.replace(n, `<div xmlns="`+xhtmlNamespace+`">-</div>`)
 	case "base64Binary":
 		c.copy.replace(n, "AAAA") // checked above; jsonformat knows fewer ways to write it
+	case "decimal":
+		if len(n.Text) > 30 || strings.ContainsAny(n.Text, "eE") {
+			c.copy.replace(n, "1") // jsonformat refuses what a float32 cannot hold
+		}
 	case "dateTime", "instant", "time":
 		if i := strings.LastIndex(n.Text, ":60"); i > 0 && validLeap(n.Text, i) {
 			c.copy.replace(n, n.Text[:i]+":59"+n.Text[i+3:])

@@ -9,6 +9,7 @@ import "strings"
 //   - null in a list of primitives (jsonformat with json-iterator v1.1.11 or
 //     later refuses it) becomes {} or a sibling's value;
 //   - leap seconds become second 59;
+//   - decimals with exponents or many digits become 1;
 //   - base64 with line breaks and narratives become short ones;
 //   - resources inside a Bundle or Parameters are left out, because each is
 //     checked by itself.
@@ -49,6 +50,10 @@ func (d *copyDirective) value(dst []byte, n *Node, under bool) []byte {
 	case String:
 		if text, ok := d.replaced[n]; ok {
 			return appendString(dst, text)
+		}
+	case Number:
+		if text, ok := d.replaced[n]; ok {
+			return append(dst, text...)
 		}
 	}
 	return n.Append(dst)

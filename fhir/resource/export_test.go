@@ -1,6 +1,12 @@
 package resource
 
-import "testing"
+import (
+	"slices"
+	"testing"
+
+	"github.com/google/fhir/go/fhirversion"
+	"github.com/google/fhir/go/jsonformat"
+)
 
 // SchemaProblems follows every reference inside the definitions and lists what
 // leads nowhere.
@@ -37,3 +43,90 @@ func SchemaProblems(tb testing.TB) []string {
 	}
 	return problems
 }
+
+// Walk returns what the walk alone finds in a resource, each as "place: message".
+func Walk(root *Node) []string {
+	all, err := shapes()
+	if err != nil {
+		panic(err)
+	}
+	var found findings
+	c := checker{shapes: all, root: root, found: &found}
+	if sh := c.typeOf(root); sh != nil {
+		c.resource(sh, root)
+	}
+	var out []string
+	for _, f := range found.list {
+		out = append(out, expression(root.Str("resourceType"), f.place)+": "+f.message)
+	}
+	return out
+}
+
+// Reader is jsonformat with all its checks on.
+type Reader struct{ full *jsonformat.Unmarshaller }
+
+// NewReader returns a Reader.
+func NewReader() (*Reader, error) {
+	full, err := jsonformat.NewUnmarshaller("UTC", fhirversion.R4)
+	return &Reader{full}, err
+}
+
+// Read gives jsonformat the copy of a resource that the gate would give it, and
+// returns what it objects to, each as "place: message".
+func (r *Reader) Read(root *Node) []string {
+	all, err := shapes()
+	if err != nil {
+		panic(err)
+	}
+	var found findings
+	c := checker{shapes: all, root: root, found: &found}
+	sh := c.typeOf(root)
+	if sh == nil {
+		return []string{": no shape"}
+	}
+	c.resource(sh, root)
+	text := c.copy.append(nil, root)
+	c.place = nil
+	var out []string
+	for _, p := range unmarshal(r.full, text) {
+		out = append(out, expression(root.Str("resourceType"), c.locate(p.path))+": "+p.details+" "+p.diagnostics)
+	}
+	for _, inside := range c.nested {
+		out = append(out, r.Read(inside.node)...)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Unmarshal is the guarded call of a jsonformat reader, here of one that panics.
+func Unmarshal(reader *jsonformat.Unmarshaller, text []byte) []string {
+	var out []string
+	for _, p := range unmarshal(reader, text) {
+		out = append(out, p.message())
+	}
+	return out
+}
+
+// RuleKeys returns the keys of all rules.
+func RuleKeys() []string {
+	var keys []string
+	for i := range rules {
+		keys = append(keys, rules[i].key)
+	}
+	return keys
+}
+
+// RuleURLs returns the page of each rule.
+func RuleURLs() map[string]string {
+	urls := make(map[string]string)
+	for i := range rules {
+		urls[rules[i].key] = rules[i].url()
+	}
+	return urls
+}
+
+// Nearest, Edits and NarrativeProblem are tested by themselves.
+var (
+	Nearest          = nearest
+	NarrativeProblem = narrativeProblem
+)
