@@ -421,6 +421,9 @@ func (c *compiler) compileComposite(p *Param, parts []componentRow, byURL func(u
 		return fmt.Errorf("%s: no term of %q concerns %s", p.URL, p.Expression, c.typ)
 	}
 	p.Expression = strings.Join(terms, " | ")
+	if len(parts) < 2 || len(parts) > maxComponents {
+		return fmt.Errorf("%s: %d components", p.URL, len(parts))
+	}
 	for _, row := range parts {
 		of, ok := byURL(row.definition)
 		if !ok {
@@ -438,8 +441,7 @@ func (c *compiler) compileComposite(p *Param, parts []componentRow, byURL func(u
 			return fmt.Errorf("%s: %w", p.URL, err)
 		}
 		for _, s := range spots {
-			l := s.at.wants(p, s.typ)
-			l.index = func(x *extraction, p *Param, _ string, n *resource.Node) { indexComposite(x, p, n) }
+			s.at.wants(p, s.typ).index = indexComposite
 			for i := range p.components {
 				if err := c.compileComponent(&p.components[i], s, parts[i].expression); err != nil {
 					return fmt.Errorf("%s: %w", p.URL, err)

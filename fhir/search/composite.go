@@ -30,30 +30,31 @@ const (
 )
 
 // indexComposite adds the entries of the element n of a composite.
-func indexComposite(x *extraction, p *Param, n *resource.Node) {
-	combined := [][]byte{{classComposite}}
-	for i := range p.components {
-		c := &p.components[i]
-		parts := x.parts(c, n)
-		if len(parts) == 0 {
+func indexComposite(x *extraction, p *Param, _ string, n *resource.Node) {
+	var parts [maxComponents][][]byte
+	pairs := 1
+	for i := len(p.components) - 1; i >= 0; i-- { // the last is most often absent
+		parts[i] = x.parts(&p.components[i], n)
+		if pairs *= len(parts[i]); pairs == 0 {
 			return
 		}
-		next := make([][]byte, 0, len(combined)*len(parts))
-		for _, before := range combined {
-			for _, part := range parts {
-				next = append(next, append(bytes.Clone(before), part...))
-				if len(next)+len(x.entries) > maxEntries {
-					x.tooMany = true
-					return
-				}
-			}
+		if pairs > maxEntries {
+			x.tooMany = true
+			return
 		}
-		combined = next
 	}
-	for _, v := range combined {
+	for pair := range pairs {
+		v := x.value(classComposite)
+		for i := range p.components {
+			v = append(v, parts[i][pair%len(parts[i])]...)
+			pair /= len(parts[i])
+		}
 		x.add(p.Name, v)
 	}
 }
+
+// maxComponents is the most components a composite of R4 has.
+const maxComponents = 3
 
 // parts returns the encoded values of one component of the element n.
 func (x *extraction) parts(c *component, n *resource.Node) [][]byte {
@@ -90,8 +91,8 @@ func appendParts(out [][]byte, kind Type, typ string, n *resource.Node) [][]byte
 			out = append(out, formed(span.interval()))
 		}
 	case TypeNumber:
-		if l, ok := parseDecimal(n.Text); ok && n.Kind == resource.Number {
-			out = append(out, formed(l.decimal.interval()))
+		if span, ok := numberSpan(n, typ); ok {
+			out = append(out, formed(span))
 		}
 	case TypeQuantity:
 		if a, ok := amountOf(n, typ); ok {

@@ -8,3 +8,9 @@ var exclusions = map[string]string{
 	"http://hl7.org/fhir/SearchParameter/Resource-query":      "_query names a stored query: it has no expression",
 	"http://hl7.org/fhir/SearchParameter/Location-near":       "near is of type special: it needs a geographic index",
 }
+
+// swappedComponents are composites whose definition in R4 4.0.1 gives each of
+// its two components the expression of the other.
+var swappedComponents = map[string]bool{
+	"http://hl7.org/fhir/SearchParameter/DocumentReference-relationship": true, // relatesto: code, relation: target
+}

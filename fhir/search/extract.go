@@ -59,7 +59,6 @@ type extraction struct {
 	tooMany  bool
 
 	arena []byte // what values are cut from
-	start int    // of the value under construction
 }
 
 const arenaSize = 4096
@@ -70,21 +69,17 @@ func (x *extraction) value(class byte) []byte {
 	if cap(x.arena)-len(x.arena) < maxEntryBytes {
 		x.arena = make([]byte, 0, arenaSize)
 	}
-	x.start = len(x.arena)
-	return append(x.arena[x.start:], class)
+	return append(x.arena[len(x.arena):], class)
 }
 
-// add adds an entry. v may be cut from the arena.
+// add adds an entry whose value was started by value.
 func (x *extraction) add(param string, v []byte) {
 	if len(x.entries) >= maxEntries {
 		x.tooMany = true
 		return
 	}
-	if cap(x.arena) > len(x.arena) && len(v) > 0 && &v[0] == &x.arena[:len(x.arena)+1][len(x.arena)] {
-		x.arena = x.arena[:len(x.arena)+len(v)]
-		v = v[:len(v):len(v)]
-	}
-	x.entries = append(x.entries, Entry{param, v})
+	x.arena = x.arena[:len(x.arena)+len(v)]
+	x.entries = append(x.entries, Entry{param, v[:len(v):len(v)]})
 }
 
 func (x *extraction) patient(id string) {

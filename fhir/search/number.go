@@ -194,19 +194,27 @@ func (l literal) comparison(p prefix) comparison {
 }
 
 // indexNumber adds the entries of a number parameter.
-func indexNumber(x *extraction, p *Param, _ string, n *resource.Node) {
-	if n.Kind != resource.Number {
-		return
-	}
-	l, ok := parseDecimal(n.Text)
+func indexNumber(x *extraction, p *Param, typ string, n *resource.Node) {
+	span, ok := numberSpan(n, typ)
 	if !ok {
 		return
 	}
-	low, high := l.sides()
-	v := appendDecimal(x.value(classNumberLow), l.decimal, low)
-	x.add(p.Name, appendDecimal(v, l.decimal, high))
-	v = appendDecimal(x.value(classNumberHigh), l.decimal, high)
-	x.add(p.Name, appendDecimal(v, l.decimal, low))
+	x.add(p.Name, append(append(x.value(classNumberLow), span.low...), span.high...))
+	x.add(p.Name, append(append(x.value(classNumberHigh), span.high...), span.low...))
+}
+
+// numberSpan returns the interval of a number or, as of
+// RiskAssessment.prediction.probability, of a Range.
+func numberSpan(n *resource.Node, typ string) (interval, bool) {
+	if typ == "Range" {
+		a, ok := rangeAmount(n)
+		return a.interval, ok
+	}
+	if n.Kind != resource.Number {
+		return interval{}, false
+	}
+	l, ok := parseDecimal(n.Text)
+	return l.decimal.interval(), ok
 }
 
 // times returns the product of two numbers.

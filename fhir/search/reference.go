@@ -112,24 +112,28 @@ func (x *extraction) link(p *Param, l link) {
 	if p.compartment && l.key.Type == "Patient" {
 		x.patient(l.key.ID)
 	}
-	for i, v := range l.values() {
-		if i == 0 || l.version != "" {
-			x.add(p.Name, v)
-		}
+	x.add(p.Name, l.appendAny(x.value))
+	if l.version != "" {
+		x.add(p.Name, l.appendVersion(x.value))
 	}
 }
 
-// values returns the entry of any version and the entry of this version.
-func (l link) values() [2][]byte {
+// appendAny makes the value that finds l whatever the version.
+func (l link) appendAny(value func(class byte) []byte) []byte {
 	if l.url == "" {
-		any := appendText([]byte{classReference}, l.key.Type, maxCodeText)
-		any = appendText(any, l.key.ID, maxCodeText)
-		one := append([]byte{classReferenceVersion}, any[1:]...)
-		return [2][]byte{any, appendText(one, l.version, maxVersionText)}
+		return appendText(appendText(value(classReference), l.key.Type, maxCodeText), l.key.ID, maxCodeText)
 	}
-	any := appendText([]byte{classReferenceURL}, l.url, maxURIText)
-	one := appendText([]byte{classReferenceURLVersion}, l.url, maxURIText-maxVersionText)
-	return [2][]byte{any, appendText(one, l.version, maxVersionText)}
+	return appendText(value(classReferenceURL), l.url, maxURIText)
+}
+
+// appendVersion makes the value that finds this version of l.
+func (l link) appendVersion(value func(class byte) []byte) []byte {
+	if l.url == "" {
+		v := appendText(appendText(value(classReferenceVersion), l.key.Type, maxCodeText), l.key.ID, maxCodeText)
+		return appendText(v, l.version, maxVersionText)
+	}
+	v := appendText(value(classReferenceURLVersion), l.url, maxURIText-maxVersionText)
+	return appendText(v, l.version, maxVersionText)
 }
 
 // referenceRanges reads a value of a reference search: Type/id, id, an absolute
@@ -177,11 +181,11 @@ func localLink(text, base string) (link, bool) {
 
 // exact selects what l names: any version unless it names one.
 func (l link) exact() Range {
-	v := l.values()
+	value := func(class byte) []byte { return []byte{class} }
 	if l.version != "" {
-		return exactly(v[1])
+		return exactly(l.appendVersion(value))
 	}
-	return exactly(v[0])
+	return exactly(l.appendAny(value))
 }
 
 // canBeURL reports whether a parameter looks at canonical or uri elements,

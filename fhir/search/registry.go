@@ -188,6 +188,9 @@ func readRows() ([]row, error) {
 				r.components = append(r.components, componentRow{url, expression})
 			}
 		}
+		if c := r.components; swappedComponents[r.url] && len(c) == 2 {
+			c[0].definition, c[1].definition = c[1].definition, c[0].definition
+		}
 		rows = append(rows, r)
 		return nil
 	})

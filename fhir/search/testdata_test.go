@@ -6,6 +6,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/starling-fhir/starling/fhir/resource"
 )
 
 // registry is compiled once for all tests.
@@ -36,4 +38,13 @@ func ownResources(tb testing.TB) map[string][]byte {
 		docs[strings.TrimSuffix(filepath.Base(path), ".json")] = data
 	}
 	return docs
+}
+
+func decode(tb testing.TB, doc string) *resource.Node {
+	tb.Helper()
+	root, err := resource.Decode([]byte(doc))
+	if err != nil {
+		tb.Fatalf("%v in %s", err, doc)
+	}
+	return root
 }
