@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
+	"unicode/utf8"
 
 	"github.com/starling-fhir/starling/cds"
 	"github.com/starling-fhir/starling/cds/pgx"
@@ -38,14 +40,13 @@ func detail(a *pgx.Advice, ev *evidence) string {
 		paragraph("Order: " + cds.Escape(order))
 	}
 	advice(&b, a)
-	results(&b, a.Findings)
+	notes := notes(a)
+	results(&b, a.Findings, notes)
 	bullets(&b, "What would settle this", a.Settles)
-	bullets(&b, "Please note", notes(a))
-	if a.Kind != pgx.Recommend || slices.ContainsFunc(a.Findings, func(f pgx.Finding) bool { return f.State != pgx.Known }) {
-		bullets(&b, "Not searched", ev.Missing)
-		if len(ev.Searched) > 0 {
-			paragraph("Searched: " + cds.Escape(strings.Join(ev.Searched, "; ")))
-		}
+	bullets(&b, "Please note", notes)
+	bullets(&b, "Not searched", slices.DeleteFunc(slices.Clone(ev.Missing), func(m string) bool { return said(notes, m) }))
+	if a.Kind != pgx.Recommend && len(ev.Searched) > 0 {
+		paragraph("Searched: " + cds.Escape(strings.Join(ev.Searched, "; ")))
 	}
 	paragraph(evidenceLine(a))
 	return strings.TrimSpace(b.String())
@@ -57,38 +58,39 @@ func advice(b *strings.Builder, a *pgx.Advice) {
 	case len(a.Rows) == 1:
 		r := a.Rows[0]
 		b.WriteString(cds.Escape(r.Text))
-		if words := rowWords(r, a.Guideline); words != "" {
+		if words := rowWords(r); words != "" {
 			b.WriteString(" (" + words + ")")
 		}
 		b.WriteString("\n\n")
 		bullets(b, "Because", r.Because)
 	case len(a.Rows) > 1:
-		header := []string{"For", "Result", "Advice", "Strength"}
+		because := a.Rows[0].Because
+		if slices.ContainsFunc(a.Rows, func(r pgx.Row) bool { return !slices.Equal(r.Because, because) }) {
+			because = nil
+		}
 		var rows [][]string
 		for _, r := range a.Rows {
-			text := r.Text
-			if len(r.Because) > 0 {
-				text += " (" + strings.Join(r.Because, "; ") + ")"
+			own := ""
+			if because == nil {
+				own = strings.Join(r.Because, "; ")
 			}
-			rows = append(rows, []string{first(r.Population, "all"), match(r.Match), text, first(strengths[r.Strength], r.Strength)})
+			rows = append(rows, []string{first(r.Population, "all"), match(r.Match), r.Text, own, first(strengths[r.Strength], r.Strength)})
 		}
-		table(b, header, rows)
-	case a.Summary != "":
+		table(b, []string{"For", "Result", "Advice", "Because", "Strength"}, rows)
+		bullets(b, "Because", because)
+	case utf8.RuneCountInString(a.Summary) > cds.MaxSummary: // the card's summary is cut
 		b.WriteString(cds.Escape(a.Summary) + "\n\n")
 	}
 }
 
 // rowWords says for whom a row is and how strong it is.
-func rowWords(r pgx.Row, guideline string) string {
+func rowWords(r pgx.Row) string {
 	var parts []string
 	if r.Population != "" {
 		parts = append(parts, "for: "+r.Population)
 	}
 	if r.Strength != "" {
 		parts = append(parts, first(strengths[r.Strength], r.Strength))
-	}
-	if guideline != "" {
-		parts = append(parts, guideline)
 	}
 	return cds.Escape(strings.Join(parts, "; "))
 }
@@ -106,50 +108,86 @@ func match(keys map[string]string) string {
 	return strings.Join(genes, ", ")
 }
 
+// said reports whether one of the notes says this already.
+func said(notes []string, text string) bool {
+	return slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, text) })
+}
+
 // results writes the table of genes with laboratory, assay, date and tested
-// alleles where they are known.
-func results(b *strings.Builder, findings []pgx.Finding) {
+// alleles where they are known and no note says them.
+func results(b *strings.Builder, findings []pgx.Finding, notes []string) {
 	header := []string{"Gene", "Result", "Phenotype", "Laboratory", "Assay", "Date", "Alleles tested"}
 	var rows [][]string
 	for _, f := range findings {
-		var results, phenotypes, laboratories, assays, dates, tested []string
+		var results, laboratories, assays, dates, tested []string
 		for _, c := range f.Candidates {
 			results = once(results, c.Diplotype)
-			phenotype := c.Phenotype
-			if c.Score != "" && c.Score != "n/a" {
-				phenotype = strings.TrimSpace(phenotype + " (activity score " + c.Score + ")")
-			}
-			phenotypes = once(phenotypes, phenotype)
 		}
 		for _, r := range f.Used {
-			laboratories = once(laboratories, r.Laboratory)
-			assays = once(assays, r.Assay)
-			if !r.Date.IsZero() {
-				dates = once(dates, r.Date.Format("2006-01-02"))
+			if said(notes, provenance(r)) {
+				continue
 			}
+			laboratories, assays, dates = once(laboratories, r.Laboratory), once(assays, r.Assay), once(dates, day(r))
 			for _, t := range r.Tested {
 				tested = once(tested, t)
 			}
 		}
-		result := first(strings.Join(results, " or "), states[f.State])
+		result := first(some(results, " or "), states[f.State])
 		if f.State != pgx.Known && len(results) > 0 {
 			result += " (" + states[f.State] + ")"
 		}
-		rows = append(rows, []string{f.Gene, result, strings.Join(phenotypes, " or "), strings.Join(laboratories, "; "),
-			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested)})
+		rows = append(rows, []string{f.Gene, result, phenotypes(f.Candidates), strings.Join(laboratories, "; "),
+			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested, ", ")})
 	}
 	table(b, header, rows)
 }
 
-// mostTested keeps the list of tested alleles in a table readable; the evidence
-// in the card's extension has them all.
-const mostTested = 12
-
-func some(list []string) string {
-	if len(list) > mostTested {
-		return strings.Join(list[:mostTested], ", ") + fmt.Sprintf(" and %d more", len(list)-mostTested)
+// provenance is where a result comes from in one line: laboratory, assay, date.
+func provenance(r pgx.Report) string {
+	var parts []string
+	for _, part := range []string{r.Laboratory, r.Assay, day(r)} {
+		if part != "" {
+			parts = append(parts, part)
+		}
 	}
-	return strings.Join(list, ", ")
+	return strings.Join(parts, ", ")
+}
+
+// day is the date of a result; "" if unknown.
+func day(r pgx.Report) string {
+	if r.Date.IsZero() {
+		return ""
+	}
+	return r.Date.UTC().Format(time.DateOnly)
+}
+
+// phenotypes names each possible phenotype once, with its activity scores.
+func phenotypes(candidates []pgx.Candidate) string {
+	var names []string
+	scores := map[string][]string{}
+	for _, c := range candidates {
+		names = once(names, c.Phenotype)
+		if c.Score != "n/a" {
+			scores[c.Phenotype] = once(scores[c.Phenotype], c.Score)
+		}
+	}
+	for i, name := range names {
+		if list := scores[name]; len(list) > 0 {
+			names[i] = name + " (activity score " + some(list, " or ") + ")"
+		}
+	}
+	return some(names, " or ")
+}
+
+// most keeps a list in a table cell readable; the evidence in the card's
+// extension has all of it.
+const most = 8
+
+func some(list []string, separator string) string {
+	if len(list) > most {
+		return strings.Join(list[:most], separator) + fmt.Sprintf(" and %d more", len(list)-most)
+	}
+	return strings.Join(list, separator)
 }
 
 func once(list []string, s string) []string {

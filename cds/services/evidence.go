@@ -204,13 +204,14 @@ func (s *orderSelect) askRecords(ctx context.Context, ev *evidence, list []sourc
 		})
 	}
 	wait.Wait()
-	ours := false
+	ours, answered := false, false
 	for i, which := range ask {
 		a := &answers[i]
 		src := list[which]
 		if kind := fhir.KindOf(a.err); a.err != nil && (kind == fhir.NotFound || kind == fhir.Deleted) {
 			a.resources, a.complete, a.err = nil, true, nil
 		}
+		answered = answered || a.err == nil
 		if a.err != nil {
 			s.config.Logger.ErrorContext(ctx, "own records could not be read", "service", s.id, "source", src.key, "error", a.err)
 		}
@@ -233,7 +234,9 @@ func (s *orderSelect) askRecords(ctx context.Context, ev *evidence, list []sourc
 		}
 		return
 	}
-	ev.Searched = append(ev.Searched, "this server's records")
+	if answered {
+		ev.Searched = append(ev.Searched, "this server's records")
+	}
 }
 
 // readPrefetch takes in the value of one prefetch key.

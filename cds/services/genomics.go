@@ -436,11 +436,11 @@ func (g *genomics) unreadReport(r record) {
 		}
 	}
 	conclusion := r.node.Str("conclusion")
-	reason := "an unread report: its results were not sent"
+	reason := "a genomic report whose results were not sent"
 	switch {
 	case len(members) > 0:
 	case conclusion != "" || r.node.Get("presentedForm") != nil || r.node.Get("conclusionCode") != nil:
-		reason = "an unread report: its findings are written as text only"
+		reason = "a genomic report whose findings are written as text only"
 	default:
 		return // empty so far
 	}

@@ -177,6 +177,8 @@ func (g *genomics) readComponents(r *result) {
 	if about == nothing || about == variant {
 		return
 	}
+	own, _ := value(r.node, "value")
+	beside := g.genes.spellings(own) // may name the gene
 	components := r.node.List("component")
 	for i := range components {
 		component := &components[i]
@@ -184,12 +186,12 @@ func (g *genomics) readComponents(r *result) {
 		said := g.genes.spellings(v)
 		switch {
 		case isScore(component):
-			if symbol, doubt, known := g.geneOf(r, nil); known && doubt == "" {
+			if symbol, doubt, known := g.geneOf(r, beside); known && doubt == "" {
 				g.readScore(r, component, symbol)
 			}
 		case implicated(component) && about != implication:
 			if kind, ok := shape(said); ok && kind == pgx.Phenotype {
-				if symbol, doubt, known := g.geneOf(r, said); known && doubt == "" {
+				if symbol, doubt, known := g.geneOf(r, append(said[:len(said):len(said)], beside...)); known && doubt == "" {
 					report := g.report(r, symbol, pgx.Phenotype)
 					report.Values = said
 					g.add(report)

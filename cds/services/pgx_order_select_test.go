@@ -29,16 +29,21 @@ func post(tb testing.TB, c Config, client *cds.Client, body []byte) (*httptest.R
 	if err != nil {
 		tb.Fatal(err)
 	}
-	e := echo.New()
-	h.Register(e.Group(""))
-	r := httptest.NewRequest("POST", "/cds-services/pgx-order-select", bytes.NewReader(body))
-	r.Header.Set("Content-Type", "application/json")
-	w := httptest.NewRecorder()
-	e.ServeHTTP(w, r)
+	w := serve(h, "POST", "/cds-services/pgx-order-select", body)
 	for _, fault := range call.Faults {
 		tb.Errorf("the answer had to be mended: %s", fault)
 	}
 	return w, call
+}
+
+func serve(h *cds.Handler, method, path string, body []byte) *httptest.ResponseRecorder {
+	e := echo.New()
+	h.Register(e.Group(""))
+	r := httptest.NewRequest(method, path, bytes.NewReader(body))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	e.ServeHTTP(w, r)
+	return w
 }
 
 // TestGolden posts every testdata/pgx-order-select/<case>/request.json. Where a

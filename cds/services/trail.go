@@ -2,7 +2,6 @@ package services
 
 import (
 	"encoding/json"
-	"time"
 
 	"github.com/starling-fhir/starling/cds/pgx"
 )
@@ -122,9 +121,5 @@ func (s *orderSelect) trail(a *pgx.Advice, ev *evidence) json.RawMessage {
 }
 
 func reported(r pgx.Report, reason string) reportJSON {
-	date := ""
-	if !r.Date.IsZero() {
-		date = r.Date.Format(time.DateOnly)
-	}
-	return reportJSON{r.Reference, r.Values, r.Status, date, r.Laboratory, r.Assay, r.Tested, reason}
+	return reportJSON{r.Reference, r.Values, r.Status, day(r), r.Laboratory, r.Assay, r.Tested, reason}
 }
