@@ -183,12 +183,7 @@ func (c *chart) known(all []evidence) (*Advice, string) {
 	if !slices.ContainsFunc(kept, func(a applied) bool { return a.card }) {
 		return c.quiet(all, kept)
 	}
-	a := c.recommend(all, kept)
-	if gap { // one possible reading is outside the guideline's table
-		a.Kind, a.Actions = Choices, nil
-		a.Notes = append([]string{"One possible reading of the results has no row in the guideline."}, a.Notes...)
-	}
-	return a, ""
+	return c.recommend(all, kept, gap), ""
 }
 
 // quiet decides what to say when no row asks for a card.
@@ -232,8 +227,9 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 	return a, ""
 }
 
-// recommend makes the advice of rows of which at least one asks for a card.
-func (c *chart) recommend(all []evidence, rows []applied) *Advice {
+// recommend makes the advice of rows of which at least one asks for a card. gap
+// says that one possible reading of the results has no row.
+func (c *chart) recommend(all []evidence, rows []applied, gap bool) *Advice {
 	populations, combos := map[string]bool{}, map[*combination]bool{}
 	open := false
 	for _, a := range rows {
@@ -246,7 +242,7 @@ func (c *chart) recommend(all []evidence, rows []applied) *Advice {
 		slices.ContainsFunc(rows, func(a applied) bool { return !c.drug.regardless(a.rule, a.combo, all) })
 	kind := Recommend
 	switch {
-	case (len(rows) > 1 && !same) || (open && (len(populations) == 1 || !same)):
+	case gap || (len(rows) > 1 && !same) || (open && (len(populations) == 1 || !same)):
 		kind = Choices
 	case partial:
 		kind = Partial
@@ -256,9 +252,13 @@ func (c *chart) recommend(all []evidence, rows []applied) *Advice {
 		shown = rows[:1]
 	}
 	a := c.advice(kind, all, shown)
-	if len(combos) > 1 && kind == Choices {
+	ambiguous := kind == Choices && (gap || len(combos) > 1)
+	if gap {
+		a.Notes = append([]string{"One possible reading of the results has no row in the guideline."}, a.Notes...)
+	}
+	if ambiguous {
 		for i := range a.Rows {
-			a.Rows[i].Text = "If " + c.states(shown[i].combo) + ": " + a.Rows[i].Text
+			a.Rows[i].Text = "If " + c.states(shown[i].combo, all) + ": " + a.Rows[i].Text
 		}
 	}
 	if same && len(populations) > 1 {
@@ -266,7 +266,7 @@ func (c *chart) recommend(all []evidence, rows []applied) *Advice {
 		a.Rows[0].Population = ""
 	}
 	if kind == Choices {
-		a.Settles = append(c.settles(rows, len(combos) > 1, all), a.Settles...)
+		a.Settles = append(c.settles(rows, ambiguous, all), a.Settles...)
 	}
 	for _, e := range all {
 		if !e.known() && partial {
@@ -274,7 +274,7 @@ func (c *chart) recommend(all []evidence, rows []applied) *Advice {
 			a.Settles = append(a.Settles, "a "+e.gene+" result")
 		}
 	}
-	a.Summary = c.summary(kind, all, shown, len(combos) > 1)
+	a.Summary = c.summary(kind, all, shown, ambiguous)
 	a.Actions = c.actions(kind, shown, all)
 	return a
 }
@@ -394,7 +394,7 @@ func (c *chart) advice(kind AdviceKind, all []evidence, rows []applied) *Advice 
 	for _, r := range rows {
 		row := Row{
 			ID: r.rule.ID, Version: r.rule.version(), Strength: r.rule.Strength, Action: r.rule.Action.Kind,
-			Text: r.text, Because: r.rule.because(), Match: r.combo.values, Indicator: Info,
+			Text: r.text, Because: r.rule.because(r.combo.values), Match: r.combo.values, Indicator: Info,
 		}
 		if row.Strength == "none" {
 			row.Strength = "no recommendation"

@@ -66,10 +66,13 @@ func (e *evidence) read(vocab map[string]bool) {
 		}
 		e.keys[i].candidates = append(e.keys[i].candidates, c)
 	}
-	unusable := func(k key) bool { return k.value == "" || slices.Contains(unknownKeys, k.value) }
+	hla := strings.HasPrefix(e.gene, "HLA-")
+	unusable := func(k key) bool {
+		return slices.Contains(unknownKeys, k.value) || (k.value == "" && (hla || k.candidates[0].Phenotype == "Indeterminate"))
+	}
 	if len(e.keys) > 0 && !slices.ContainsFunc(e.keys, func(k key) bool { return !unusable(k) }) {
 		e.state = Indeterminate
-		if strings.HasPrefix(e.gene, "HLA-") {
+		if hla {
 			e.state = e.alleleState(vocab)
 		}
 		e.keys = nil

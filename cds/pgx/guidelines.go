@@ -59,7 +59,8 @@ type rule struct {
 	// Population is the id of one of the guideline's populations; "" is
 	// everybody.
 	Population string `json:"population"`
-	// Strength is "strong", "moderate", "optional" or "none".
+	// Strength is "strong", "moderate", "optional", "none", or "label" for what
+	// a drug's label asks for.
 	Strength string `json:"strength"`
 	// Match lists alternatives: a rule matches if one of them has, for every
 	// gene, the patient's key among its values.
@@ -101,6 +102,8 @@ type implication struct {
 	Gene  string `json:"gene"`
 	Code  string `json:"code"`
 	Level string `json:"level"`
+	// Keys are the values of the gene it is about, if the row has others too.
+	Keys []string `json:"keys"`
 }
 
 // normalDose is a normal starting dose a row assumes.
@@ -165,6 +168,9 @@ type ruleDose struct {
 	Titration             string      `json:"titration"`
 	Target                string      `json:"target"`
 	EarlyIncrease         string      `json:"early_increase"`
+	Give                  string      `json:"give"`           // "40 mg once a day"
+	AtMost                string      `json:"at_most"`        // "36 mg a day"
+	MaintenanceAt         string      `json:"maintenance_at"` // "1 mg a day"
 	IfNothingElse         bool        `json:"if_nothing_else"`
 	WeeklyException       bool        `json:"exception_weekly"`
 	PlasmaLevel           *levelCheck `json:"plasma_level_check"`
@@ -307,7 +313,7 @@ func (r *rule) check(g *guideline) error {
 	if _, ok := actionWords[r.Action.Kind]; !ok {
 		return fmt.Errorf("unknown action %q", r.Action.Kind)
 	}
-	if !slices.Contains([]string{"strong", "moderate", "optional", "none"}, r.Strength) {
+	if !slices.Contains([]string{"strong", "moderate", "optional", "none", "label"}, r.Strength) {
 		return fmt.Errorf("unknown strength %q", r.Strength)
 	}
 	if !slices.Contains([]string{"none", "info", "warning", "critical"}, r.Card) {

@@ -101,6 +101,10 @@ type Finding struct {
 	// Notes are sentences a reader of a card should see: differences between
 	// laboratories, old cut-offs, "small variants only".
 	Notes []string
+	// Differs says that a laboratory's phenotype or score is not what its
+	// genotype gives by today's tables. The genotype counts; the difference,
+	// which Notes names, is worth showing even where no advice is due.
+	Differs bool
 }
 
 // Ignored is a report that was set aside.
@@ -242,7 +246,7 @@ type Row struct {
 	ID         string // of the rule in our knowledge files
 	Version    string // of the knowledge: source and date
 	Population string // "" if the row is for everybody
-	Strength   string // "strong", "moderate", "optional", "no recommendation"
+	Strength   string // "strong", "moderate", "optional", "no recommendation", "label"
 	Action     string // kind: "avoid", "adjust_dose", "alternative", …
 	Text       string // the advice, in words, Rules of use 20 applied
 	Because    []string

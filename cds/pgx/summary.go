@@ -19,13 +19,13 @@ func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguo
 		s := results + ": " + first.lead
 		if words := first.rule.optionWords(c.options(first.rule)); strings.HasPrefix(words, "options: ") {
 			s += "; " + words
-		} else if why := first.rule.why(); why != "" {
+		} else if why := first.rule.why(first.combo.values); why != "" {
 			s += "; " + why
 		}
 		return s
 	}
 	if ambiguous {
-		return fmt.Sprintf("%s: the result is not unique; if %s, %s", genesOf(all), c.states(first.combo), first.lead)
+		return fmt.Sprintf("%s: the result is not unique; if %s, %s", join(ambiguousGenes(all), "and"), c.states(first.combo, all), first.lead)
 	}
 	open := "who it is for"
 	if first.rule.popul != nil {
@@ -92,14 +92,11 @@ func expresserWords(phenotype string) string {
 	return phenotype
 }
 
-// states names the keys of one combination that patients' genes may have.
-func (c *chart) states(combo *combination) string {
+// states names one of the states that genes without a unique result may be in.
+func (c *chart) states(combo *combination, all []evidence) string {
 	var words []string
-	for _, gene := range sortedGenes(combo.values) {
+	for _, gene := range ambiguousGenes(all) {
 		cands := combo.candidates[gene]
-		if len(cands) == 0 {
-			continue
-		}
 		var values []string
 		for _, cand := range cands {
 			if w := shortWords(gene, key{value: combo.values[gene]}, cand); !slices.Contains(values, w) {
@@ -114,14 +111,15 @@ func (c *chart) states(combo *combination) string {
 	return strings.Join(words, " and ")
 }
 
-func genesOf(all []evidence) string {
+// ambiguousGenes are the genes whose candidates differ in the rows they match.
+func ambiguousGenes(all []evidence) []string {
 	var genes []string
 	for _, e := range all {
-		if e.known() {
+		if len(e.keys) > 1 {
 			genes = append(genes, e.gene)
 		}
 	}
-	return join(genes, "and")
+	return genes
 }
 
 // stateWords say why a gene's results cannot be used.
@@ -167,10 +165,8 @@ func (c *chart) settles(rows []applied, ambiguous bool, all []evidence) []string
 		}
 	}
 	if ambiguous {
-		for _, e := range all {
-			if len(e.keys) > 1 {
-				s = append(s, "an unambiguous "+e.gene+" result")
-			}
+		for _, gene := range ambiguousGenes(all) {
+			s = append(s, "an unambiguous "+gene+" result")
 		}
 	}
 	return s

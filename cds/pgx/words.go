@@ -29,7 +29,7 @@ var actionWords = map[string]phrase{
 // gerunds are the verbs of advice that is to be considered.
 var gerunds = map[string]string{
 	"avoid": "avoiding", "do not use": "not using", "choose": "choosing", "adjust": "adjusting", "measure": "measuring",
-	"use": "using", "decide": "deciding", "start": "starting", "keep": "keeping", "lower": "lowering", "raise": "raising", "titrate": "titrating", "watch": "watching",
+	"use": "using", "decide": "deciding", "start": "starting", "keep": "keeping", "lower": "lowering", "raise": "raising", "titrate": "titrating", "watch": "watching", "give": "giving",
 }
 
 // ofWords say what a percentage or multiple is of.
@@ -137,6 +137,7 @@ var plainWords = map[string]string{
 	"frequency daily":                             "daily",
 	"start usual":                                 "",
 	"start lower":                                 "start DRUG at a lower dose than labelled",
+	"start one_level_lower":                       "start DRUG at least one dose level lower than the protocol, guided by neutrophils",
 	"start lowest_recommended":                    "start DRUG at the lowest recommended dose",
 	"start lower_if_no_alternative":               "if nothing else is possible, start at a lower dose than labelled, guided by levels",
 	"first_dose usual":                            "keep the labelled first (loading) dose",
@@ -164,6 +165,8 @@ func (p phrase) advised(strength string) string {
 		return "consider " + gerunds[p.verb] + " " + p.rest
 	case "optional":
 		return gerunds[p.verb] + " " + p.rest + " may be considered"
+	case "label":
+		return p.String() + " (label)"
 	}
 	return p.String()
 }
@@ -321,6 +324,12 @@ func (r *rule) doseSteps(named bool) []string {
 		add("start DRUG at %s mg a day", join(all, "or"))
 	case plainWords["start "+d.Start] != "":
 		add("%s", plainWords["start "+d.Start])
+	case d.Give != "":
+		add("give DRUG %s", d.Give)
+	case d.AtMost != "":
+		add("keep DRUG at or below %s", d.AtMost)
+	case d.MaintenanceAt != "":
+		add("keep maintenance OF DRUG at %s", d.MaintenanceAt)
 	case d.Start != "" && d.Start != "usual":
 		rise := ""
 		if d.EarlyIncrease != "" {
@@ -372,7 +381,7 @@ func (r *rule) doseSteps(named bool) []string {
 }
 
 func (n *normalDose) words() string {
-	unit := strings.TrimSuffix(n.Unit, "/d") + "/day"
+	unit := strings.Replace(strings.TrimSuffix(n.Unit, "/d")+"/day", "m2", "m²", 1)
 	s := dash(n.Low, n.High) + " " + unit
 	if n.Or != nil {
 		s += " or " + n.Or.words()
@@ -380,10 +389,14 @@ func (n *normalDose) words() string {
 	return s
 }
 
-// because says what the genotype means for the drug.
-func (r *rule) because() []string {
+// because says what the genotype means for the drug; values are the keys of the
+// patient's genes.
+func (r *rule) because(values map[string]string) []string {
 	var all []string
 	for _, i := range r.Implications {
+		if i.Keys != nil && !slices.Contains(i.Keys, values[i.Gene]) {
+			continue
+		}
 		words := implicationWords[i.Code+" "+i.Level]
 		if strings.Contains(words, "%s") {
 			words = fmt.Sprintf(words, r.Drug)
@@ -433,8 +446,11 @@ func unknownWords(r *rule) error {
 }
 
 // why is the implication that matters most in a summary; "" if there is none.
-func (r *rule) why() string {
+func (r *rule) why(values map[string]string) string {
 	for _, i := range r.Implications {
+		if i.Keys != nil && !slices.Contains(i.Keys, values[i.Gene]) {
+			continue
+		}
 		if slices.Contains([]string{"not_raised", "usual", "usual_reference", "expected", "low", "very_low", "not_excluded"}, i.Level) {
 			continue
 		}
