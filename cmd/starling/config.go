@@ -20,12 +20,12 @@ const defaultListen = "127.0.0.1:8080"
 // A field tagged secret may hold a password: it is masked when printed, and
 // STARLING_<NAME>_FILE names a file that holds its value.
 type Settings struct {
-	Listen        string   `group:"Addresses" default:"127.0.0.1:8080" placeholder:"HOST:PORT" help:"Address to listen on."`
+	Listen        string   `group:"Addresses" default:"127.0.0.1:8080" help:"Address to listen on."`
 	BaseURL       string   `group:"Addresses" placeholder:"URL" help:"The FHIR base URL as clients see it. Default: http://, the address of --listen, /fhir."`
 	MetricsListen string   `group:"Addresses" placeholder:"HOST:PORT" help:"A second address for /metrics, /livez, /readyz and /debug/pprof. Without it /metrics is on --listen and there is no pprof."`
 	CORSOrigin    []string `group:"Addresses" placeholder:"ORIGIN" help:"An origin whose web pages may call the server, such as https://app.example.org; several with commas."`
 
-	Store        string        `group:"Store" default:"./data" placeholder:"FOLDER" secret:"" help:"Folder that holds the data. It is made if it is not there."`
+	Store        string        `group:"Store" default:"./data" secret:"" help:"Folder that holds the data. It is made if it is not there."`
 	PageLifetime time.Duration `group:"Store" default:"15m" help:"How long the pages of a search can be followed."`
 
 	BodyLimit    byteSize      `group:"Limits" default:"64MiB" help:"Largest request body, after decompression."`

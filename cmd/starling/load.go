@@ -20,7 +20,7 @@ import (
 type loadCmd struct {
 	Paths []string `arg:"" name:"path" help:"Files, folders (read with all below them) or globs: .json, .ndjson, .jsonl, each also as .gz, .bz2 or .zst, and .tar archives of them, packed the same ways."`
 
-	To      string        `default:"http://127.0.0.1:8080/fhir" placeholder:"URL" help:"FHIR base URL of the server to load into."`
+	To      string        `default:"http://127.0.0.1:8080/fhir" help:"FHIR base URL of the server to load into."`
 	Jobs    int           `default:"0" help:"Requests under way at once. 0: twice the processors."`
 	Chunk   int           `default:"500" help:"Resources a request carries, where they are not in a bundle of their own."`
 	MaxSize byteSize      `default:"64MiB" help:"Largest JSON document or NDJSON line that is read, after decompression."`

@@ -69,7 +69,10 @@ func (r Rules) checkTop(tree fs.FS) ([]string, error) {
 	}
 	var breaches []string
 	for _, entry := range entries {
-		known := slices.Contains(r.TopLevel, entry.Name()) || slices.ContainsFunc(r.Packages, func(p Package) bool {
+		known := slices.ContainsFunc(r.TopLevel, func(pattern string) bool {
+			ok, err := path.Match(pattern, entry.Name())
+			return ok && err == nil
+		}) || slices.ContainsFunc(r.Packages, func(p Package) bool {
 			first, _, _ := strings.Cut(p.Path, "/")
 			return first == entry.Name()
 		})

@@ -52,7 +52,7 @@ func TestBreaches(t *testing.T) {
 			{Import: "example.com/heavy", In: []string{"nest"}, Tests: []string{"egg"}, Why: "heavy stays in the nest"},
 			{Import: "log", Exact: true, Why: "log/slog is the log"},
 		},
-		TopLevel: []string{"go.mod"},
+		TopLevel: []string{"go.mod", "*.test"},
 	}
 	const generator = "//go:build ignore\n\npackage main\n"
 	tests := []struct {
@@ -84,6 +84,7 @@ func TestBreaches(t *testing.T) {
 		{"a generator", "nest/data/generate.go", generator, ""},
 		{"an unknown top-level entry", "misc.txt", ``, `misc.txt: not an entry the root folder may have`},
 		{"a known top-level entry", "go.mod", ``, ""},
+		{"a pattern of entries", "nest.test", ``, ""},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
