@@ -207,9 +207,16 @@ func (g *gene) zygosity(gt genotype, kind wordKind) genotype {
 
 const saysIndeterminate = "the laboratory reports it as indeterminate"
 
+// longestValue is how many bytes a result may have to be read, and mostGenotypes
+// how many possibilities it may leave: more is a text, or nonsense.
+const (
+	longestValue  = 1000
+	mostGenotypes = 64
+)
+
 // readValue reads one spelling.
 func (t *geneTable) readValue(g *gene, value string, report Report) (reading, bool) {
-	if value == "" {
+	if value == "" || len(value) > longestValue {
 		return reading{}, false
 	}
 	if g.Naming == hlaNaming {
@@ -221,7 +228,7 @@ func (t *geneTable) readValue(g *gene, value string, report Report) (reading, bo
 		}
 		return reading{phenotypes: terms}, true
 	}
-	if r, ok := t.readScore(g, value, report.Kind == Phenotype); ok {
+	if r, ok := t.readScore(g, value, report.Kind == Phenotype && scoreUnit(report)); ok {
 		return r, true
 	}
 	if r, ok := t.readSNVs(g, value); ok {
@@ -270,14 +277,17 @@ func (t *geneTable) readScore(g *gene, value string, bare bool) (reading, bool) 
 
 // reportedScore is the activity score a report gives as a number.
 func reportedScore(g *gene, report Report) (score, bool) {
-	if g.Method != byScore || report.Kind != Phenotype || report.Quantity == nil {
-		return score{}, false
-	}
-	if !slices.Contains([]string{"", "1", "{score}", "{activity score}"}, report.Unit) {
+	if g.Method != byScore || report.Kind != Phenotype || report.Quantity == nil || !scoreUnit(report) {
 		return score{}, false
 	}
 	s, err := parseScore(strconv.FormatFloat(*report.Quantity, 'f', -1, 64))
 	return s, err == nil && len(g.rows(s)) > 0
+}
+
+// scoreUnit reports whether a report's number may be a score: scores have no
+// unit.
+func scoreUnit(report Report) bool {
+	return slices.Contains([]string{"", "1", "{score}", "{activity score}"}, report.Unit)
 }
 
 // remark reads what stands behind or beside a genotype; ok is false if it has

@@ -90,8 +90,11 @@ func cmpBool(a, b bool) int {
 // rows returns the table rows a reported score may stand for. A score between
 // two rows may be either of its neighbours; "≥2.5" may be all rows from there
 // on; a score above an open-ended last row is that row. Nil means that the
-// gene's table cannot place it.
+// gene's table cannot place it; nobody has a score above 12.
 func (g *gene) rows(s score) []score {
+	if s.thousandths > 12_000 {
+		return nil
+	}
 	if g.byScore[s] != "" {
 		return []score{s}
 	}

@@ -20,6 +20,9 @@ type starParser struct {
 	at   int
 }
 
+// mostUnits is how many units a tandem may have; known ones have three.
+const mostUnits = 4
+
 // copies is how many copies of an allele stand on one chromosome.
 type copies struct {
 	n       int // 0 if not said
@@ -40,10 +43,14 @@ func (t *geneTable) readStars(g *gene, value string) (reading, bool) {
 			p.at = start
 			break
 		}
-		r.genotypes = append(r.genotypes, found...)
-		if p.at = p.separator(); p.at == len(p.text) {
+		if r.genotypes = append(r.genotypes, found...); len(r.genotypes) > mostGenotypes {
+			return reading{}, false
+		}
+		behind := p.separator()
+		if behind == p.at {
 			break
 		}
+		p.at = behind
 	}
 	if len(r.genotypes) == 0 {
 		return reading{}, false
@@ -190,6 +197,9 @@ func (p *starParser) haplotype() []reported {
 	}
 	if len(parts) == 1 {
 		return parts[0]
+	}
+	if len(parts) > mostUnits {
+		return nil
 	}
 	return p.g.tandem(parts)
 }

@@ -6,9 +6,6 @@ import (
 	"strings"
 )
 
-// variantWords limits how long a value may be that names variants.
-const variantWords = 2000
-
 // accession is a reference sequence before a c., m. or n. description.
 var accession = regexp.MustCompile(`(?i)\b(?:NM_|NR_|NG_|LRG_|ENST|NC_012920)[\w.]*(?:\([^)]*\))?:([cmn]\.)`)
 
@@ -19,7 +16,7 @@ var snvValue = regexp.MustCompile(`^(.*?\S)\s*[:=]?\s*\(?([ACGT])\s*[/|]?\s*([AC
 // those of the forward strand or of the gene's; where both fit and differ, both
 // are candidates.
 func (t *geneTable) readSNVs(g *gene, value string) (reading, bool) {
-	if len(g.byRSID) == 0 || len(value) > variantWords {
+	if len(g.byRSID) == 0 {
 		return reading{}, false
 	}
 	value, said := g.unlabelled(t.terms.labels, value), ""
@@ -187,9 +184,6 @@ type strand struct {
 // readVariants reads alleles named as HGVS, rsIDs or proper names, by copies
 // ("A/B") or with their zygosity ("A heterozygous").
 func (t *geneTable) readVariants(g *gene, value string) (reading, bool) {
-	if len(value) > variantWords {
-		return reading{}, false
-	}
 	value = g.unlabelled(t.terms.labels, unbracket(accession.ReplaceAllString(value, "$1")))
 	var r reading
 	for _, alternative := range splitWords(value, t.terms.or) {

@@ -173,6 +173,9 @@ type termResult struct {
 func (c *geneCase) terms(counted []labEvidence) []termResult {
 	var out []termResult
 	for _, e := range counted {
+		if e.reading.doubt != "" {
+			continue
+		}
 		one := termResult{report: e.report}
 		var notes [2]string
 		if len(e.reading.scores) > 0 {
@@ -266,6 +269,7 @@ func (c *geneCase) compare(terms []termResult) {
 			})
 		})
 		if differs {
+			c.finding.Differs = true
 			c.note("%s reports %s; by the tables used, %s.", nameReport(t.report), t.words, strings.Join(unique(today), ", "))
 		}
 	}
