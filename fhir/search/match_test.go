@@ -11,6 +11,7 @@ func TestSearches(t *testing.T) {
 	long := strings.Repeat("x", 600)
 	docs["long"] = []byte(`{"resourceType":"Patient","id":"long","identifier":[{"system":"` + long + `","value":"` + long + `1"}],"name":[{"text":"` + long + `"}]}`)
 	docs["document"] = []byte(`{"resourceType":"DocumentReference","relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/first"}},{"code":"appends","target":{"reference":"DocumentReference/second"}}]}`)
+	docs["profiled"] = []byte(`{"resourceType":"Patient","meta":{"profile":["http://hospital.example/p|1.0"]}}`)
 	docs["odd"] = []byte(`{"resourceType":"Observation","code":{"coding":[{"system":"http://a.example/x|y","code":"a,b$c\\d"}]},"valueString":"Smith, John"}`)
 	tests := []struct {
 		doc, query string
@@ -123,6 +124,11 @@ func TestSearches(t *testing.T) {
 		{"value-set", "url=http://hospital.example/ValueSet/genes", true},
 		{"value-set", "url=http://hospital.example/valueset/genes", false},
 		{"value-set", "url=http://hospital.example/ValueSet", false},
+		{"value-set", "url=http://hospital.example/ValueSet/genes|2.1", true}, // a canonical with its version
+		{"value-set", "url=http://hospital.example/ValueSet/genes|2.0", false},
+		{"profiled", "_profile=http://hospital.example/p", true},
+		{"profiled", "_profile=http://hospital.example/p|1.0", true},
+		{"profiled", "_profile=http://hospital.example/p|2.0", false},
 		{"patient", "_source=http://hospital.example/feed%237", true},
 		{"patient", "_profile=http://hospital.example/StructureDefinition/patient", true},
 

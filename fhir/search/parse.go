@@ -18,6 +18,7 @@ const (
 	MaxQueryBytes = 64 << 10 // of the query string or form body
 	MaxCriteria   = 64       // parameters that select resources
 	MaxValues     = 1_000    // values of one parameter, joined by commas
+	MaxRanges     = 20_000   // index ranges of one parameter: a bare id may need one for each type it can have
 )
 
 // ParseOptions say how a search is read.
@@ -322,7 +323,9 @@ func (p *parser) clause(params []*Param, text string) (Clause, error) {
 		if err != nil {
 			return Clause{}, err
 		}
-		c.Ranges = append(c.Ranges, ranges...)
+		if c.Ranges = append(c.Ranges, ranges...); len(c.Ranges) > MaxRanges {
+			return Clause{}, fhir.Errorf(fhir.TooLarge, "the values need more than %d look-ups: write references as Type/id", MaxRanges)
+		}
 	}
 	return c, nil
 }
@@ -337,8 +340,7 @@ func (p *parser) ranges(params []*Param, value string) ([]Range, error) {
 	case TypeReference:
 		return referenceRanges(params, unescape(value), p.opts.Base)
 	case TypeURI:
-		r, err := uriRange(unescape(value))
-		return []Range{r}, err
+		return []Range{uriRange(unescape(value))}, nil
 	case TypeDate:
 		c, err := dateComparison(unescape(value), p.opts.Now)
 		return dateClasses.ranges(c), err

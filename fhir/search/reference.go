@@ -148,14 +148,15 @@ func referenceRanges(params []*Param, text, base string) ([]Range, error) {
 		return out, nil
 	}
 	l, ok := parseLink(text)
-	if !ok {
-		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: write Type/id, id or a URL", clip(text))
+	anyText := canBeURL(params)
+	if !ok || !absolute(text) && !fhir.ValidID(text) && !anyText {
+		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: write Type/id with a type that exists, id or a URL", clip(text))
 	}
-	out := []Range{l.exact()}
+	var out []Range
+	if absolute(text) || anyText {
+		out = append(out, l.exact())
+	}
 	if !fhir.ValidID(text) {
-		if typ, _, found := strings.Cut(text, "/"); found && !absolute(text) && !canBeURL(params) {
-			return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: there is no resource type %q with such an id", clip(text), clip(typ))
-		}
 		return out, nil
 	}
 	for _, typ := range targets(params) {
