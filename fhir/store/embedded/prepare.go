@@ -25,8 +25,9 @@ type change struct {
 	base    head
 	noop    bool     // deletes what is not there
 	forward []byte   // the new forward row but for _lastUpdated; nil for a deletion
-	adds    [][]byte // index keys up to the document number
+	adds    [][]byte // index keys up to the document number, in one piece of memory
 	closes  [][]byte // index keys of entries that end
+	size    int      // about how many bytes the rows have
 	oldRow  []byte   // key of the forward row that is superseded; nil if none
 }
 
@@ -117,7 +118,7 @@ func findHead(r pebble.Reader, typ uint16, id string) (head, error) {
 // difference of their index entries.
 func (s *Store) prepare(c *change, base head) error {
 	c.base, c.noop = base, false
-	c.adds, c.closes, c.forward, c.oldRow = c.adds[:0], c.closes[:0], nil, nil
+	c.adds, c.closes, c.forward, c.oldRow = nil, nil, nil, nil
 	alive := base.version > 0 && !base.deleted
 	if c.Method == fhir.Delete && !alive {
 		c.noop = true
@@ -129,7 +130,6 @@ func (s *Store) prepare(c *change, base head) error {
 	}
 
 	var old []forwardEntry
-	var oldTime uint64
 	lastUpdated, _ := s.params.number(lastUpdatedParam)
 	if alive {
 		row, t, err := s.newestForward(base.doc)
@@ -139,7 +139,6 @@ func (s *Store) prepare(c *change, base head) error {
 		if row == nil {
 			return errRow
 		}
-		oldTime = t
 		c.oldRow = forwardKey(nil, base.doc, t)
 		if err := eachForward(row, func(e forwardEntry) bool {
 			if e.from == 0 {
@@ -154,12 +153,24 @@ func (s *Store) prepare(c *change, base head) error {
 	end := func(e forwardEntry) {
 		c.closes = append(c.closes, indexKey(nil, c.typ, e.param, e.value, base.doc, e.from))
 	}
+	var arena []byte
 	begin := func(e forwardEntry) {
-		key := appendValue(indexPrefix(make([]byte, 0, len(e.value)+24), c.typ, e.param), e.value)
-		c.adds = append(c.adds, append48(key, base.doc))
+		start := len(arena)
+		arena = append48(appendValue(indexPrefix(arena, c.typ, e.param), e.value), base.doc)
+		c.adds = append(c.adds, arena[start:len(arena):len(arena)])
 	}
-	_ = oldTime
-
+	if c.Method != fhir.Delete {
+		bytes := 0
+		for _, e := range c.entries {
+			bytes += len(e.value)
+		}
+		const keyExtra, rowExtra = indexPrefixLen + 2 + num48Len, 4
+		arena = make([]byte, 0, bytes+len(c.entries)*keyExtra)
+		c.forward = make([]byte, 0, bytes+len(c.entries)*rowExtra+128)
+		c.adds = make([][]byte, 0, len(c.entries))
+		const batchExtra = 12 // kind, lengths and time of each row
+		c.size = len(c.Body.Head) + len(c.Body.Tail) + 2*bytes + len(c.entries)*(keyExtra+rowExtra+batchExtra) + 512
+	}
 	// Both lists are sorted, but for _lastUpdated at the end of the old one.
 	i := 0
 	next := func() (forwardEntry, bool) {

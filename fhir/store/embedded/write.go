@@ -51,7 +51,11 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 		return nil, s.internal(ctx, err, "checking conditions")
 	}
 
-	batch := s.db.NewBatch()
+	size := 256
+	for _, c := range ready {
+		size += c.size
+	}
+	batch := s.db.NewBatchWithSize(size)
 	now, wrote, err := s.serial(ctx, ready, base, conditions, batch)
 	if err == nil {
 		err = s.settle(batch, now, wrote)
