@@ -174,7 +174,7 @@ func TestOwnRecords(t *testing.T) {
 			store := stored()
 			c := config(t)
 			c.Records = store
-			req := call(t, nil, `[]`, nil)
+			req := call(nil, `[]`, nil)
 			test.change(req, store, &c)
 			ev := service(c).gather(t.Context(), req, "p1")
 			var got []string
@@ -203,7 +203,7 @@ func TestOwnRecords(t *testing.T) {
 func TestSlowStore(t *testing.T) {
 	c := config(t)
 	c.Records, c.RecordsTimeout = stuck{}, 1
-	req := call(t, []string{order("o", clopidogrel)}, `[]`, map[string]string{"genotypes": bundle(genotypeOf("g", cyp2c19, `"valueString":"*2/*2"`))})
+	req := call([]string{order("o", clopidogrel)}, `[]`, map[string]string{"genotypes": bundle(genotypeOf("g", cyp2c19, `"valueString":"*2/*2"`))})
 	req.Client = &cds.Client{SharesPatientIDs: true}
 	response, err := service(c).answer(t.Context(), req)
 	if err != nil || len(response.Cards) != 1 {
@@ -226,7 +226,7 @@ func TestStrangePatientID(t *testing.T) {
 	store := stored()
 	c := config(t)
 	c.Records = store
-	req := call(t, nil, `[]`, nil)
+	req := call(nil, `[]`, nil)
 	req.Client = &cds.Client{SharesPatientIDs: true}
 	ev := service(c).gather(t.Context(), req, "p1&_id=x")
 	if len(store.asked) != 0 || !strings.Contains(strings.Join(ev.Missing, " "), "cannot be one of this server's") {
@@ -235,7 +235,7 @@ func TestStrangePatientID(t *testing.T) {
 }
 
 func TestUnknownFacts(t *testing.T) {
-	req := call(t, nil, `[]`, map[string]string{"conditions": `null`, "allergies": bundle(`{"resourceType":"OperationOutcome"}`)})
+	req := call(nil, `[]`, map[string]string{"conditions": `null`, "allergies": bundle(`{"resourceType":"OperationOutcome"}`)})
 	ev := service(config(t)).gather(t.Context(), req, "p1")
 	want := []string{"Patient", "weight", "height", "Procedure", "AllergyIntolerance", "MedicationRequest", "MedicationStatement", "ServiceRequest"}
 	if diff := cmp.Diff(want, ev.Unknown); diff != "" {
@@ -247,7 +247,7 @@ func TestForeignDataIsLoggedWithoutIt(t *testing.T) {
 	var log bytes.Buffer
 	c := config(t)
 	c.Logger = slog.New(slog.NewTextHandler(&log, nil))
-	req := call(t, []string{order("o", clopidogrel)}, `[]`, map[string]string{"genotypes": bundle(strings.Replace(genotypeOf("g", cyp2c19, `"valueString":"*2/*2"`), "Patient/p1", "Patient/jane-doe", 1))})
+	req := call([]string{order("o", clopidogrel)}, `[]`, map[string]string{"genotypes": bundle(strings.Replace(genotypeOf("g", cyp2c19, `"valueString":"*2/*2"`), "Patient/p1", "Patient/jane-doe", 1))})
 	response, err := service(c).answer(t.Context(), req)
 	if err != nil {
 		t.Fatal(err)

@@ -95,8 +95,7 @@ func order(id, medication string) string {
 const clopidogrel = `"medicationCodeableConcept":{"coding":[{"system":"http://www.nlm.nih.gov/research/umls/rxnorm","code":"309362","display":"clopidogrel 75 MG Oral Tablet"}],"text":"clopidogrel 75 MG Oral Tablet"}`
 
 // call makes a request of draft orders and prefetch, both as JSON.
-func call(tb testing.TB, orders []string, selections string, prefetch map[string]string) *cds.Request {
-	tb.Helper()
+func call(orders []string, selections string, prefetch map[string]string) *cds.Request {
 	req := &cds.Request{
 		Hook: "order-select", HookInstance: "d1577c69-dfbe-44ad-ba6d-3e05e953b2ea",
 		Context: json.RawMessage(`{"userId":"Practitioner/pr1","patientId":"p1","selections":` + selections + `,"draftOrders":` + bundle(orders...) + `}`),
