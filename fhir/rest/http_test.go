@@ -185,10 +185,10 @@ func TestResourceTooLargeToStore(t *testing.T) {
 // failing is a store that answers with an error, or panics.
 type failing struct {
 	store.Store
-	read func() (*fhir.Resource, error)
+	read func(context.Context) (*fhir.Resource, error)
 }
 
-func (f failing) Read(context.Context, fhir.Key) (*fhir.Resource, error) { return f.read() }
+func (f failing) Read(ctx context.Context, _ fhir.Key) (*fhir.Resource, error) { return f.read(ctx) }
 
 func TestFaults(t *testing.T) {
 	tests := []struct {
@@ -206,7 +206,7 @@ func TestFaults(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAPI(t, func(c *Config) {
-				c.Store = failing{c.Store, func() (*fhir.Resource, error) {
+				c.Store = failing{c.Store, func(context.Context) (*fhir.Resource, error) {
 					if test.err == nil {
 						panic("secret detail")
 					}
@@ -230,7 +230,7 @@ func TestFaults(t *testing.T) {
 
 func TestBatchEntryPanics(t *testing.T) {
 	a := newAPI(t, func(c *Config) {
-		c.Store = failing{c.Store, func() (*fhir.Resource, error) { panic("secret detail") }}
+		c.Store = failing{c.Store, func(context.Context) (*fhir.Resource, error) { panic("secret detail") }}
 	})
 	rec := a.must("POST", "", bundleOf("batch", entryOf("", "GET", "Patient/ada", ""), entryOf("", "POST", "Patient", plain)))
 	if body := rec.Body.String(); !strings.Contains(body, "500 Internal") || !strings.Contains(body, "201 Created") || strings.Contains(body, "secret") {
@@ -324,9 +324,18 @@ func TestBadConfig(t *testing.T) {
 
 func TestDeadlineReachesTheStore(t *testing.T) {
 	a := newAPI(t, func(c *Config) {
-		c.Limits.Timeout = time.Nanosecond
+		c.Limits.Timeout = time.Millisecond
+		c.Store = failing{c.Store, func(ctx context.Context) (*fhir.Resource, error) {
+			<-ctx.Done()
+			return nil, ctx.Err()
+		}}
 	})
-	if rec := a.do(call{"GET", "/Patient/ada", nil, ""}); rec.Code != 504 && rec.Code != 404 {
+	if rec := a.do(call{"GET", "/Patient/ada", nil, ""}); rec.Code != 504 {
 		t.Errorf("status %d", rec.Code)
+	}
+	// In a batch, what the deadline cuts off says so.
+	rec := a.must("POST", "", bundleOf("batch", entryOf("", "GET", "Patient/ada", ""), entryOf("", "GET", "Patient/bob", "")))
+	if n := strings.Count(rec.Body.String(), `"status":"504 Gateway Timeout"`); n != 2 {
+		t.Errorf("%d entries of 2 say that they were cut off: %s", n, rec.Body)
 	}
 }

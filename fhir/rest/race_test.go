@@ -66,6 +66,17 @@ func TestParallelConditionalCreatesInTransactionsLeaveOne(t *testing.T) {
 	}
 }
 
+func TestParallelConditionalUpdatesWithAnID(t *testing.T) {
+	a := newAPI(t)
+	const clients = 32
+	counts := a.together(clients, func(int) call {
+		return call{"PUT", "/Patient?identifier=http://hospital.example/mrn|1815", nil, adaV1}
+	})
+	if counts[http.StatusCreated] != 1 || counts[http.StatusOK] != clients-1 {
+		t.Errorf("statuses %v, want one 201 and %d 200", counts, clients-1)
+	}
+}
+
 func TestParallelUpdatesOfOneVersion(t *testing.T) {
 	a := newAPI(t)
 	a.must("PUT", "/Patient/ada", adaV1)

@@ -3,7 +3,6 @@ package rest
 import (
 	"context"
 	"errors"
-	"slices"
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
@@ -126,9 +125,14 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 		if id == "" {
 			id = w.newID
 		}
-		// Something of this id that the criteria do not match must not be
-		// overwritten.
 		w.key, w.created = fhir.Key{Type: w.typ, ID: id}, true
+		now, err := s.Store.Read(ctx, w.key)
+		switch {
+		case err == nil && !now.Deleted():
+			return fhir.Errorf(fhir.Duplicate, "%s is there already, but the criteria do not match it", w.key)
+		case err != nil && fhir.KindOf(err) != fhir.NotFound:
+			return err
+		}
 		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
 	}
 	return nil
@@ -171,7 +175,8 @@ func (u *unit) distinct() error {
 	criteria := make(map[string]*write)
 	var problems []error
 	for _, w := range u.writes {
-		if w.change == nil {
+		deletesKey := w.method == fhir.Delete && w.criteria == nil // even if it is not there
+		if w.change == nil && !deletesKey {
 			continue
 		}
 		if first := keys[w.key]; first != nil {
@@ -202,15 +207,11 @@ func notFound(key fhir.Key) error {
 // the one they share, else Invalid. An error that is not the client's stands
 // for all.
 func merge(problems []error) error {
-	problems = slices.DeleteFunc(problems, func(err error) bool { return err == nil })
-	if len(problems) < 2 {
-		if len(problems) == 1 {
-			return problems[0]
-		}
-		return nil
-	}
 	var all *fhir.Error
 	for _, problem := range problems {
+		if problem == nil {
+			continue
+		}
 		var ours *fhir.Error
 		if !errors.As(problem, &ours) {
 			return problem
@@ -220,12 +221,15 @@ func merge(problems []error) error {
 			return problem
 		}
 		if all == nil {
-			all = &fhir.Error{Kind: ours.Kind}
+			all = &fhir.Error{Kind: ours.Kind, Cause: ours.Cause}
 		}
 		if all.Kind != ours.Kind {
 			all.Kind = fhir.Invalid
 		}
 		all.Issues = append(all.Issues, issuesOf(ours)...)
+	}
+	if all == nil {
+		return nil // not the nil pointer: that would be an error
 	}
 	return all
 }

@@ -2,11 +2,16 @@ package rest
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
 	"pgregory.net/rapid"
+
+	"github.com/starling-fhir/starling/internal/golden"
 )
 
 // bundleOf puts entries into a Bundle.
@@ -91,6 +96,9 @@ func TestTransaction(t *testing.T) {
 		{"one resource twice", bundleOf("transaction",
 			entryOf("", "PUT", "Patient/ada", adaV1),
 			entryOf("", "DELETE", "Patient?identifier=1815", "")), nil, 400, "transaction-twice.json"},
+		{"what is not there twice", bundleOf("transaction",
+			entryOf("", "PUT", "Patient/none", `{"resourceType":"Patient","id":"none"}`),
+			entryOf("", "DELETE", "Patient/none", "")), nil, 400, "transaction-twice-none.json"},
 		{"one identity twice", bundleOf("transaction",
 			entryOf("", "POST", "Patient", plain, `"ifNoneExist":"identifier=a|1"`),
 			entryOf("", "POST", "Patient", plain, `"ifNoneExist":"identifier=a%7C1"`)), nil, 400, "transaction-identity-twice.json"},
@@ -208,6 +216,38 @@ func TestTransactionIsAllOrNothing(t *testing.T) {
 			}
 		}
 	})
+}
+
+// TestSamples loads published bundles as they are.
+func TestSamples(t *testing.T) {
+	for _, pattern := range []string{"synthea/*.json", "genomics/*.json"} {
+		files, err := filepath.Glob(filepath.Join(golden.Shared(t, "samples"), pattern))
+		if err != nil || len(files) == 0 {
+			t.Fatalf("no samples: %v", err)
+		}
+		for _, file := range files {
+			t.Run(filepath.Base(file), func(t *testing.T) {
+				data, err := os.ReadFile(file)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a := newAPI(t)
+				rec := a.must("POST", "", string(data), "Prefer: return=representation")
+				var in, out struct {
+					Entry []struct{ Resource json.RawMessage }
+				}
+				if err := errors.Join(json.Unmarshal(data, &in), json.Unmarshal(rec.Body.Bytes(), &out)); err != nil {
+					t.Fatal(err)
+				}
+				if len(in.Entry) != len(out.Entry) {
+					t.Errorf("%d entries, %d answers", len(in.Entry), len(out.Entry))
+				}
+				if i := strings.Index(rec.Body.String(), `"reference":"urn:uuid:`); i >= 0 {
+					t.Errorf("a reference was not replaced: %.100s", rec.Body.String()[i:])
+				}
+			})
+		}
+	}
 }
 
 func TestReferencesHoldAfterATransaction(t *testing.T) {

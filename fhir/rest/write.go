@@ -215,10 +215,16 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	results, err := s.Store.Write(ctx, changes)
 	if err != nil {
 		var one *store.ChangeError
-		if errors.As(err, &one) && one.Index >= 0 && one.Index < len(origins) {
-			return origins[one.Index].entry.place(one.Err)
+		if !errors.As(err, &one) || one.Index < 0 || one.Index >= len(origins) {
+			return err
 		}
-		return err
+		w := origins[one.Index]
+		if w.criteria != nil && fhir.KindOf(err) == fhir.Duplicate {
+			// Just now nothing had that id: somebody was faster, and the
+			// criteria must be asked again.
+			return fhir.Wrap(fhir.Conflict, err, "another write got in between; try again")
+		}
+		return w.entry.place(one.Err)
 	}
 	for i, w := range origins {
 		w.result = results[i]
