@@ -1,0 +1,6 @@
+//go:build !race
+
+package resource_test
+
+// All examples are run.
+const everyNth = 1
