@@ -81,8 +81,7 @@ type spot struct {
 	at   *trie
 	path string // of the element whose children come next: "Observation.component", "HumanName"
 	typ  string // data type, or the path for an element with children of its own
-	// choice holds the types of a choice element that no "as" has narrowed.
-	def resource.Element
+	def  resource.Element
 }
 
 // compiler compiles expressions for one resource type.
