@@ -19,7 +19,12 @@ const (
 )
 
 // Store keeps versions of resources and finds them. Its methods are safe for
-// concurrent use and return errors of package fhir, never a driver's.
+// concurrent use and return errors of package fhir, never a driver's. The error
+// is Timeout if the context is cancelled or its deadline passes; then a Write
+// has not happened unless it was already being made durable.
+//
+// A write is seen whole or not at all, only once it is durable, and by
+// everything that begins after its Write has returned.
 type Store interface {
 	// Read returns the newest version. The error is NotFound if there never
 	// was one; a deletion is returned as such, with no error.
@@ -29,19 +34,37 @@ type Store interface {
 	// NotFound if there is no such version.
 	ReadVersion(ctx context.Context, key fhir.Key, version int64) (*fhir.Resource, error)
 
-	// History returns versions, newest first.
+	// History returns versions, newest first: in descending order of
+	// (lastUpdated, type, id, version). The pages of one history are one
+	// snapshot and do not expire. The error is NotFound if ID is set and there
+	// never was such a resource, Invalid for a bad Count or a cursor that is not
+	// ours or belongs to another history. Total is -1.
+	//
+	// A version that becomes visible after an answer is never older than the
+	// newest version in it. So whoever asks again with Since set to the newest
+	// lastUpdated they have seen misses nothing, and sees versions of that
+	// millisecond again.
 	History(ctx context.Context, h HistoryQuery) (*search.Page, error)
 
 	// Search answers a query. Pages of one query never repeat or lose a
-	// resource that did not change meanwhile. The error is Invalid for a
-	// cursor that is not ours or belongs to another query, Expired for one
-	// that is too old, TooCostly for a query the store will not run.
+	// resource that did not change meanwhile. Without Sort, and among equals,
+	// the order is the store's own, but the same on every page. The total of
+	// the first page is repeated on the others. The error is Invalid for a bad
+	// Count and for a cursor that is not ours or belongs to another query (by
+	// its Identity), Expired for one whose first page is older than the store
+	// keeps pages, TooCostly for a query the store will not run.
 	Search(ctx context.Context, q search.Query) (*search.Page, error)
 
 	// Write applies all changes or none and returns the new versions in the
-	// order of changes. It is durable when it returns. Two changes of one key
-	// are Invalid. For errors that concern one change the error is a
-	// *ChangeError.
+	// order of changes, with one lastUpdated for all of them, which is never
+	// earlier than that of an earlier write. It is durable when it returns. Two
+	// changes of one key are Invalid, and so are bad keys, methods and empty
+	// bodies; what is beyond the limits is TooLarge. For errors that concern one
+	// change the error is a *ChangeError. It is Unavailable when the disk is full.
+	//
+	// A change that deletes what is absent or deleted already changes nothing;
+	// its result is the newest version: a deletion, or nil if there never was
+	// one. The store keeps none of the caller's memory.
 	Write(ctx context.Context, changes []Change) ([]*fhir.Resource, error)
 
 	// Ping returns nil if the store can answer. The error is Unavailable.
@@ -71,19 +94,17 @@ type Change struct {
 	// else the error is Duplicate.
 	IfNone bool
 	// Condition, if set, must still give the keys it gave; else the error is
-	// Conflict. It holds at the moment of the commit, so two writers with the
-	// same criteria cannot both see nothing.
+	// Conflict. It holds at the moment of the commit, before any change of the
+	// same Write, so two writers with the same criteria cannot both see nothing.
 	Condition *Condition
 }
 
-// Condition is a conditional interaction's search with the answer it gave.
+// Condition is a conditional interaction's search with the answer it gave. Of
+// the query only Types and Where count; a store asks for two resources.
 type Condition struct {
 	Query search.Query
-	Keys  []fhir.Key // in any order; never more than two are asked for
+	Keys  []fhir.Key // in any order, at most two
 }
-
-// A Change that deletes what is absent or deleted already changes nothing; its
-// result is the newest version: a deletion, or nil if there never was one.
 
 // ChangeError is an error of Write that one change caused.
 type ChangeError struct {
@@ -103,7 +124,8 @@ type HistoryQuery struct {
 	Type, ID string
 	// Since leaves out versions made before it; zero means no limit.
 	Since time.Time
-	// At keeps only versions that were current at that time; zero means all.
+	// At keeps only versions, deletions too, that were the newest of their
+	// resource at that time; zero means all.
 	At     time.Time
 	Count  int // page size, 1 to 1,000
 	Cursor string

@@ -1,6 +1,7 @@
 package embedded
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
 
@@ -81,6 +83,23 @@ func TestAFullDiskRefusesWritesAndStillReads(t *testing.T) {
 	fs.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: minFreeBytes, TotalBytes: 1 << 30})
 	s.disk.look()
 	mustWrite(t, s, textChange("Patient", "2", "a"))
+}
+
+func TestSortingVeryManyIsTooCostly(t *testing.T) {
+	s := mustOpen(t, Options{FS: vfs.NewMem(), MaxCandidates: 10})
+	q := patients(3, "")
+	q.Sort = []search.Sort{{Param: "word1"}}
+	for i := range 11 {
+		if i == 10 {
+			if _, err := s.Search(t.Context(), q); err != nil {
+				t.Errorf("sorting 10: %v", err)
+			}
+		}
+		mustWrite(t, s, textChange("Patient", fmt.Sprint(i), "a"))
+	}
+	if _, err := s.Search(t.Context(), q); fhir.KindOf(err) != fhir.TooCostly {
+		t.Errorf("sorting 11: %v, want TooCostly", err)
+	}
 }
 
 func TestStatsAndCompact(t *testing.T) {

@@ -207,7 +207,7 @@ func (s *Store) candidates(v *view, typeName string, where []search.Clause) (*ca
 		}
 	}
 	if len(wide) > 0 {
-		rest, err := s.race(c, narrow, wide, &must, len(must) == 0)
+		rest, err := s.race(c, narrow, wide, &must)
 		if err != nil {
 			return nil, err
 		}
@@ -231,12 +231,8 @@ func (c *candidates) note(param string, not bool, role string, rows int) {
 // race gathers the wide clauses that are small, appends them to must, and
 // returns those that are not. The narrow clauses run along: once one of them is
 // known to be the smallest, gathering more would cost more than it spares.
-func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream, alone bool) ([]*clause, error) {
+func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream) ([]*clause, error) {
 	limit := s.tuning.firstProbe
-	last := s.tuning.lastProbe
-	if alone && s.opts.MaxCandidates < last {
-		last = s.opts.MaxCandidates
-	}
 	for {
 		var rest []*clause
 		won := false
@@ -254,12 +250,12 @@ func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream, alon
 			c.note(cl.Param, false, roleGather, len(docs))
 		}
 		for _, cl := range narrow {
-			won = won || !won && cl.smaller(c.v, limit)
+			won = won || cl.smaller(c.v, limit)
 		}
-		if won || limit >= last {
+		if won || limit >= s.tuning.lastProbe {
 			return rest, c.v.err
 		}
-		limit = min(limit*s.tuning.probeGrowth, last)
+		limit = min(limit*s.tuning.probeGrowth, s.tuning.lastProbe)
 	}
 }
 

@@ -179,14 +179,14 @@ func (w *walk) unsorted() (hits []found, more bool, err error) {
 			doc = w.from.doc + 1
 		}
 		for {
-			found_, ok := c.next(doc)
+			next, ok := c.next(doc)
 			if !ok {
 				break
 			}
-			doc = found_ + 1
+			doc = next + 1
 			w.total++
 			if len(hits) < w.q.Count {
-				hits = append(hits, found{typ, found_})
+				hits = append(hits, found{typ, next})
 				continue
 			}
 			more = true
@@ -198,7 +198,6 @@ func (w *walk) unsorted() (hits []found, more bool, err error) {
 			return nil, false, w.v.err
 		}
 	}
-	w.counting()
 	return hits, more, nil
 }
 

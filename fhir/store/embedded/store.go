@@ -44,8 +44,8 @@ type Options struct {
 	// MemTableBytes is the size of one write buffer; up to four exist while
 	// loading. 0 means 32 MiB.
 	MemTableBytes uint64
-	// MaxCandidates is how many resources one search may gather or sort;
-	// beyond that it is TooCostly. 0 means 1,000,000.
+	// MaxCandidates is how many resources one search may sort when the index
+	// does not give their order; beyond that it is TooCostly. 0 means 1,000,000.
 	MaxCandidates int
 }
 
