@@ -16,8 +16,8 @@ var exclusions = map[string]struct{ message, reason string }{
 	"MedicationRequest/medrx0301": {`"Practitioner/f001" refers to the type Practitioner`, "dispenseRequest.performer may only be an Organization"},
 	"Observation/clinical-gender": {`"Encounter/example" refers to the type Encounter`, "performer may not be an Encounter"},
 
-	"ImplementationGuide/fhir":  {"is required", "lacks name and status; one reference has an id of more than 64 characters"},
-	"Questionnaire/qs1":         {"is required", "items lack linkId"},
+	"ImplementationGuide/fhir": {"is required", "lacks name and status; one reference has an id of more than 64 characters"},
+	"Questionnaire/qs1":        {"is required", "items lack linkId"},
 
 	"SearchParameter/codesystem-extensions-CodeSystem-author":                             {"is required", "lacks base"},
 	"SearchParameter/codesystem-extensions-CodeSystem-effective":                          {"is required", "lacks base"},

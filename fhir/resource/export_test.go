@@ -130,3 +130,10 @@ var (
 	Nearest          = nearest
 	NarrativeProblem = narrativeProblem
 )
+
+// Forget makes the gate read every structure anew.
+func (g *Gate) Forget() {
+	g.accepted.mu.Lock()
+	defer g.accepted.mu.Unlock()
+	g.accepted.set, g.accepted.bytes = nil, 0
+}

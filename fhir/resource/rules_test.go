@@ -140,11 +140,11 @@ func TestRules(t *testing.T) {
 	covered := make(map[string]bool)
 	for _, test := range ruleCases {
 		covered[test.key] = true
-		good := decode(t, strings.Replace(test.in, "…", test.good, 1))
+		good := decode(t, replaceCase(test.in, test.good))
 		if err := g.Check(good); err != nil {
 			t.Errorf("%s: %s should keep the rule, but %s", test.key, good.JSON(), outcome(t, err))
 		}
-		bad := decode(t, strings.Replace(test.in, "…", test.bad, 1))
+		bad := decode(t, replaceCase(test.in, test.bad))
 		err := g.Check(bad)
 		var e *fhir.Error
 		if !errors.As(err, &e) || !slices.ContainsFunc(e.Issues, func(i fhir.Issue) bool {
@@ -167,3 +167,5 @@ func TestRuleKeysAreUnique(t *testing.T) {
 		t.Errorf("%d rules, %d keys", len(keys), n)
 	}
 }
+
+func replaceCase(in, text string) string { return strings.Replace(in, "…", text, 1) }
