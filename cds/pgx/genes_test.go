@@ -280,6 +280,17 @@ func TestGenes(t *testing.T) {
 	}
 }
 
+// TestVersion: the edition is the newest date of any table.
+func TestVersion(t *testing.T) {
+	k, err := Load(Files())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if k.Version < "2026-05-11" || len(k.Version) != len(time.DateOnly) {
+		t.Errorf("version %q", k.Version)
+	}
+}
+
 // TestBrokenKnowledgeStopsTheStart breaks one thing at a time.
 func TestBrokenKnowledgeStopsTheStart(t *testing.T) {
 	const gene = `{"source": "s", "version": "1", "date": "2026-01-01", "licence": "CC0-1.0", "symbol": "CYP2C19", "hgnc": "HGNC:2621",

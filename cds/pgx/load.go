@@ -11,8 +11,8 @@ import (
 type Knowledge struct {
 	genes geneTable
 	drugs drugTable
-	// Version names the edition of the knowledge, such as "2026-05-13": the
-	// newest date any of its files carries.
+	// Version names the edition of the knowledge: the newest date of a gene's
+	// table or a guideline's rows, such as "2026-05-11".
 	Version string
 }
 
@@ -40,5 +40,9 @@ func Load(fsys fs.FS) (*Knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Knowledge{genes: genes, drugs: drugs}, nil
+	version := genes.date
+	for _, g := range drugs.guidelines {
+		version = max(version, g.Version)
+	}
+	return &Knowledge{genes: genes, drugs: drugs, Version: version}, nil
 }

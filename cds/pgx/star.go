@@ -221,11 +221,11 @@ func (p *starParser) unit() []reported {
 	}
 	p.skip()
 	n := digits(p.text[p.at:])
-	if n == 0 || n > 4 {
+	number := strings.TrimLeft(p.text[p.at:p.at+n], "0")
+	if number == "" || n > 4 {
 		p.at = start
 		return nil
 	}
-	number := strings.TrimLeft(p.text[p.at:p.at+n], "0")
 	p.at += n
 	letters := p.letters()
 	if p.at < len(p.text) && p.text[p.at] == '.' {
