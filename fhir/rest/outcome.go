@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/labstack/echo/v4"
 
@@ -138,6 +139,8 @@ func (s *Server) outcome(err *fhir.Error) []byte {
 func operationOutcome(issues []fhir.Issue) []byte {
 	list := make([]resource.Node, 0, len(issues))
 	for _, issue := range issues {
+		// A message may quote what a URL or header held, which can be any bytes.
+		issue.Message = strings.ToValidUTF8(issue.Message, "\ufffd")
 		severity := issue.Severity
 		if severity == "" {
 			severity = fhir.SeverityError
