@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-//go:generate go run definitions/generate.go -package ./package -out definitions
+//go:generate go run definitions/generate.go -package package -out definitions
 
 // definitions holds the element definitions and the codes of required bindings
 // of R4 4.0.1, made by definitions/generate.go from HL7's package
