@@ -26,8 +26,11 @@ func (k *Knowledge) Find(reports []Report, unread []Unread, patient Patient, now
 		}
 		return cases[g]
 	}
-	for _, r := range reports {
-		if c := of(r.Gene); c.gene != nil {
+	for i, r := range reports {
+		again := slices.ContainsFunc(reports[:i], func(o Report) bool {
+			return r.Reference != "" && o.Reference == r.Reference && o.Kind == r.Kind && slices.Equal(o.Values, r.Values)
+		})
+		if c := of(r.Gene); c.gene != nil && !again {
 			c.sort(&k.genes, r, now)
 		}
 	}
@@ -266,8 +269,8 @@ func (c *geneCase) settle() {
 }
 
 // useGenotypes merges complete results. Results that have a genotype in common
-// narrow each other; others are both kept, and in conflict unless guidelines
-// would treat them alike.
+// narrow each other; others are both kept, and in conflict unless they have the
+// same phenotype.
 func (c *geneCase) useGenotypes(results []result) {
 	merged := results[0].genotypes
 	conflict := false
@@ -297,8 +300,9 @@ func (c *geneCase) useGenotypes(results []result) {
 		parts = append(parts, fmt.Sprintf("%s reports %s", r.name(), joinGenotypes(r.genotypes)))
 	}
 	c.note("Results differ: %s.", strings.Join(unique(parts), "; "))
-	first := c.finding.Candidates[0].Keys[0]
-	if c.finding.State != Known || slices.ContainsFunc(c.finding.Candidates, func(o Candidate) bool { return o.Keys[0] != first }) {
+	first := c.finding.Candidates[0]
+	if c.finding.State != Known || first.Phenotype == "" ||
+		slices.ContainsFunc(c.finding.Candidates, func(o Candidate) bool { return o.Phenotype != first.Phenotype }) {
 		c.finding.State = Conflicting
 	}
 }

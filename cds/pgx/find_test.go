@@ -324,6 +324,10 @@ func TestLaboratoriesThatDisagree(t *testing.T) {
 	if !noted(f, "Results differ") {
 		t.Errorf("notes %q", f.Notes)
 	}
+	f = find(t, k, Patient{}, final("CYP2D6", "*4/*10"), other("CYP2D6", "*4/*17"))
+	expect(t, f, Known, "*4/*10 or *4/*17", "Intermediate Metabolizer")
+	f = find(t, k, Patient{}, final("CYP4F2", "*1/*1"), other("CYP4F2", "*1/*3"))
+	expect(t, f, Conflicting, "*1/*1 or *1/*3", "")
 	f = find(t, k, Patient{}, final("CYP2D6", "*1xN/*4"), other("CYP2D6", "*1x2/*4"))
 	expect(t, f, Known, "*1x2/*4", "Normal Metabolizer")
 	// What one laboratory cannot tell, another may.
@@ -380,6 +384,10 @@ func TestHaplotypesMakeADiplotype(t *testing.T) {
 	expect(t, f, Known, "*2/*17", "Intermediate Metabolizer")
 	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"))
 	expect(t, f, Indeterminate, "*2/?", "Indeterminate")
+	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"), haplotype("CYP2C19", "CYP2C19*2", "a"))
+	expect(t, f, Indeterminate, "*2/?", "Indeterminate") // one resource, found twice
+	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"), haplotype("CYP2C19", "CYP2C19*2", "b"))
+	expect(t, f, Known, "*2/*2", "Poor Metabolizer")
 	f = find(t, k, Patient{}, haplotype("CYP2C19", "*2", "a"), haplotype("CYP2C19", "*1", "b"), final("CYP2C19", "*1/*2"))
 	expect(t, f, Known, "*1/*2", "Intermediate Metabolizer")
 	if len(f.Used) != 3 || len(f.Notes) != 0 {
