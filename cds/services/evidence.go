@@ -101,7 +101,8 @@ var reasons = map[state]string{
 
 // gather collects the evidence of a call: prefetch first, then our own store
 // for what the prefetch did not give, if the patient is certain to be ours.
-func (s *orderSelect) gather(ctx context.Context, req *cds.Request, patientID string) *evidence {
+// drafts are the draft orders, which may refer to more.
+func (s *orderSelect) gather(ctx context.Context, req *cds.Request, patientID string, drafts *resource.Node) *evidence {
 	ev := &evidence{patientID: patientID, byRef: map[string]int{}}
 	list := sources()
 	states := make([]state, len(list))
@@ -123,11 +124,14 @@ func (s *orderSelect) gather(ctx context.Context, req *cds.Request, patientID st
 			open = append(open, i)
 		}
 	}
-	switch ask, why := s.mayAsk(req, patientID); {
-	case len(open) == 0:
-	case ask:
-		s.askRecords(ctx, ev, list, states, open, missing)
-	default:
+	if ask, why := s.mayAsk(req, patientID); ask {
+		ctx, cancel := context.WithTimeout(ctx, s.config.RecordsTimeout)
+		defer cancel()
+		if len(open) > 0 {
+			s.askRecords(ctx, ev, list, states, open, missing)
+		}
+		s.follow(ctx, ev, drafts)
+	} else {
 		for _, i := range open {
 			missing.add(list[i], reasons[states[i]]+why)
 		}
@@ -179,12 +183,9 @@ func sameBase(a, b string) bool {
 		strings.TrimRight(ua.Path, "/") == strings.TrimRight(ub.Path, "/") && ua.RawQuery == "" && ub.RawQuery == ""
 }
 
-// askRecords asks our own store for the open sources, all at once, within the
-// time the card can wait. The patient itself is always asked for: an id we do
-// not have is not ours.
+// askRecords asks our own store for the open sources, all at once. The patient
+// itself is always asked for: an id we do not have is not ours.
 func (s *orderSelect) askRecords(ctx context.Context, ev *evidence, list []source, states []state, open []int, missing *missing) {
-	ctx, cancel := context.WithTimeout(ctx, s.config.RecordsTimeout)
-	defer cancel()
 	ask := slices.Clone(open)
 	if !slices.Contains(ask, 0) {
 		ask = append([]int{0}, ask...)
@@ -237,6 +238,62 @@ func (s *orderSelect) askRecords(ctx context.Context, ev *evidence, list []sourc
 	if answered {
 		ev.Searched = append(ev.Searched, "this server's records")
 	}
+}
+
+// mostFollowed bounds how many references of one call are followed.
+const mostFollowed = 32
+
+// follow reads from our own store what the orders and results refer to and
+// nobody sent: drugs, laboratories, specimens. What cannot be read stays
+// unknown.
+func (s *orderSelect) follow(ctx context.Context, ev *evidence, drafts *resource.Node) {
+	wanted := ev.unresolved(drafts)
+	wanted = wanted[:min(len(wanted), mostFollowed)]
+	read := make([][][]byte, len(wanted))
+	var wait sync.WaitGroup
+	for i, reference := range wanted {
+		wait.Go(func() {
+			resources, _, err := s.config.Records.Query(ctx, reference)
+			if err == nil {
+				read[i] = resources
+			} else if kind := fhir.KindOf(err); kind != fhir.NotFound && kind != fhir.Deleted {
+				s.config.Logger.ErrorContext(ctx, "own records could not be read", "service", s.id, "source", strings.Split(reference, "/")[0], "error", err)
+			}
+		})
+	}
+	wait.Wait()
+	for _, resources := range read {
+		for _, data := range resources {
+			ev.add(data)
+		}
+	}
+}
+
+// unresolved lists the drugs, laboratories and specimens that are referred to
+// and not there, each once.
+func (ev *evidence) unresolved(drafts *resource.Node) []string {
+	var list []string
+	look := func(n *resource.Node) {
+		for _, name := range []string{"medicationReference", "performer", "specimen"} {
+			references := n.List(name)
+			for i := range references {
+				reference := references[i].Str("reference")
+				key := typeAndID(reference)
+				typ, id, _ := strings.Cut(key, "/")
+				if slices.Contains([]string{"Medication", "Organization", "Specimen"}, typ) && fhir.ValidID(id) && ev.resolve(reference, n) == nil && !slices.Contains(list, key) {
+					list = append(list, key)
+				}
+			}
+		}
+	}
+	entries := drafts.List("entry")
+	for i := range entries {
+		look(entries[i].Get("resource"))
+	}
+	for _, r := range ev.all {
+		look(r.node)
+	}
+	return list
 }
 
 // readPrefetch takes in the value of one prefetch key.

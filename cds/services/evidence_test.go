@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/cds/pgx"
 	"github.com/starling-fhir/starling/fhir"
 )
 
@@ -176,7 +177,7 @@ func TestOwnRecords(t *testing.T) {
 			c.Records = store
 			req := call(nil, `[]`, nil)
 			test.change(req, store, &c)
-			ev := service(c).gather(t.Context(), req, "p1")
+			ev := service(c).gather(t.Context(), req, "p1", nil)
 			var got []string
 			for _, r := range ev.ofType("Observation") {
 				got = append(got, r.node.Str("id"))
@@ -196,6 +197,38 @@ func TestOwnRecords(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// Drugs, laboratories and specimens that are only referred to are read too.
+func TestReferencesIntoOwnRecords(t *testing.T) {
+	store := stored()
+	store.answers["Medication/m1"] = []string{`{"resourceType":"Medication","id":"m1","code":{"coding":[{"system":"` + rxnorm + `","code":"309362"}],"text":"clopidogrel 75 MG Oral Tablet"}}`}
+	store.answers["Organization/lab"] = []string{`{"resourceType":"Organization","id":"lab","name":"Northgate Genomics"}`}
+	store.answers["Specimen/s1"] = []string{`{"resourceType":"Specimen","id":"s1","subject":{"reference":"Patient/p1"},"type":{"text":"tumour"}}`}
+	store.answers["Specimen/s2"] = []string{`{"resourceType":"Specimen","id":"s2","subject":{"reference":"Patient/p2"},"type":{"text":"tumour"}}`}
+	result := genotypeOf("g1", cyp2c19, `"valueString":"*1/*2","performer":[{"reference":"Organization/lab"}],"specimen":{"reference":"Specimen/s1"}`)
+	other := genotypeOf("g2", cyp2c19, `"valueString":"*1/*2","performer":[{"reference":"Organization/none"}],"specimen":{"reference":"Specimen/s2"}`)
+	c := config(t)
+	c.Records = store
+	s := service(c)
+	var asked pgx.Input
+	s.advise = func(in pgx.Input) ([]pgx.Advice, []pgx.Silence) { asked = in; return nil, nil }
+	req := call([]string{order("o1", `"medicationReference":{"reference":"Medication/m1"}`)}, `[]`, map[string]string{"genotypes": bundle(result, other)})
+	req.Client = &cds.Client{SharesPatientIDs: true}
+	if _, err := s.answer(t.Context(), req); err != nil {
+		t.Fatal(err)
+	}
+	if len(asked.Orders) != 1 || len(asked.Orders[0].Codes) != 1 || asked.Orders[0].Codes[0].Code != "309362" {
+		t.Errorf("orders %+v", asked.Orders)
+	}
+	if len(asked.Reports) != 2 || asked.Reports[0].Laboratory != "Northgate Genomics" || !asked.Reports[0].Tumour || asked.Reports[1].Laboratory != "" || asked.Reports[1].Tumour {
+		t.Errorf("reports %+v", asked.Reports)
+	}
+	store.asked = nil
+	req.Client = nil
+	if _, err := s.answer(t.Context(), req); err != nil || len(store.asked) != 0 {
+		t.Errorf("%v; the records of nobody we know were asked for %q", err, store.asked)
 	}
 }
 
@@ -228,7 +261,7 @@ func TestStrangePatientID(t *testing.T) {
 	c.Records = store
 	req := call(nil, `[]`, nil)
 	req.Client = &cds.Client{SharesPatientIDs: true}
-	ev := service(c).gather(t.Context(), req, "p1&_id=x")
+	ev := service(c).gather(t.Context(), req, "p1&_id=x", nil)
 	if len(store.asked) != 0 || !strings.Contains(strings.Join(ev.Missing, " "), "cannot be one of this server's") {
 		t.Errorf("asked %q, missing %q", store.asked, ev.Missing)
 	}
@@ -236,7 +269,7 @@ func TestStrangePatientID(t *testing.T) {
 
 func TestUnknownFacts(t *testing.T) {
 	req := call(nil, `[]`, map[string]string{"conditions": `null`, "allergies": bundle(`{"resourceType":"OperationOutcome"}`)})
-	ev := service(config(t)).gather(t.Context(), req, "p1")
+	ev := service(config(t)).gather(t.Context(), req, "p1", nil)
 	want := []string{"Patient", "weight", "height", "Procedure", "AllergyIntolerance", "MedicationRequest", "MedicationStatement", "ServiceRequest"}
 	if diff := cmp.Diff(want, ev.Unknown); diff != "" {
 		t.Errorf("-want +got\n%s", diff)

@@ -51,7 +51,7 @@ func (s *orderSelect) answer(ctx context.Context, req *cds.Request) (*cds.Respon
 	if err != nil {
 		return nil, err
 	}
-	ev := s.gather(ctx, req, order.patientID)
+	ev := s.gather(ctx, req, order.patientID, order.drafts)
 	drafts := readDrafts(order, ev)
 	now := s.config.Clock()
 	reports, unread := ev.genomics(s.genes)
