@@ -343,13 +343,16 @@ func (gt genotype) String() string {
 	return strings.Join(names, "/")
 }
 
+// plainer maps the characters laboratories use in place of plain ones.
+var plainer = strings.NewReplacer(
+	"\\", "", "∗", "*", "＊", "*", "⁎", "*", "×", "x", "–", "-", "‐", "-", "−", "-", "‑", "-",
+	">=", "≥", "≧", "≥", "／", "/", "∕", "/", "⁄", "/", "\"", "", "“", "", "”", "", "`", "",
+)
+
 // tidy brings a value to one set of characters: plain stars, slashes and
 // spaces, no quotes, no Markdown escapes.
 func tidy(value string) string {
-	value = strings.NewReplacer(
-		"\\", "", "∗", "*", "＊", "*", "⁎", "*", "×", "x", "–", "-", "‐", "-", "−", "-", "‑", "-",
-		">=", "≥", "≧", "≥", "／", "/", "∕", "/", "⁄", "/", "\"", "", "“", "", "”", "", "`", "",
-	).Replace(value)
+	value = plainer.Replace(value)
 	return strings.Join(strings.FieldsFunc(value, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r) || r == '\u200b' || r == '\ufeff'
 	}), " ")

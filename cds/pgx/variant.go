@@ -252,14 +252,27 @@ func unbracket(value string) string {
 	return prefix + strings.Join(parts, sep) + value[end+1:]
 }
 
-// splitWords cuts a text at any of the words.
+// splitWords cuts a text at any of the words, in whatever case.
 func splitWords(text string, words []string) []string {
-	for _, word := range words {
-		if strings.Contains(strings.ToLower(text), word) {
-			text = regexp.MustCompile(`(?i)`+regexp.QuoteMeta(word)).ReplaceAllString(text, "\x00")
+	var parts []string
+	start := 0
+	for i := 0; i < len(text); {
+		n := 0
+		for _, word := range words {
+			if len(text)-i >= len(word) && strings.EqualFold(text[i:i+len(word)], word) {
+				n = len(word)
+				break
+			}
 		}
+		if n == 0 {
+			i++
+			continue
+		}
+		parts = append(parts, text[start:i])
+		i += n
+		start = i
 	}
-	return strings.Split(text, "\x00")
+	return append(parts, text[start:])
 }
 
 // complement is the base on the other strand.
