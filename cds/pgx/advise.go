@@ -176,7 +176,7 @@ func (c *chart) known(all []evidence) (*Advice, string) {
 	}
 	if len(rows) == 0 || (gap && !slices.ContainsFunc(rows, func(a applied) bool { return a.card })) {
 		a := c.advice(Unusable, all, nil)
-		a.Summary = fmt.Sprintf("%s: the guideline has no row for this result on %s", c.results(all), c.drug.Name)
+		a.Summary = fmt.Sprintf("%s: no guideline row on %s fits this result", c.results(all), c.drug.Name)
 		return a, ""
 	}
 	kept := differing(rows)

@@ -162,7 +162,13 @@ func TestAmbiguousResultsAreShownSideBySide(t *testing.T) {
 	if len(a.Rows) != 2 || len(a.Actions) != 0 {
 		t.Fatalf("rows %v, actions %v", a.Rows, a.Actions)
 	}
-	says(t, a, "If TPMT is Intermediate Metabolizer (*1/*3A)", "If TPMT is Poor Metabolizer (*3B/*3C)", "an unambiguous TPMT result")
+	says(t, a, "If TPMT is *1/*3A (Intermediate Metabolizer)", "If TPMT is *3B/*3C (Poor Metabolizer)", "an unambiguous TPMT result")
+	// A phenotype alone may stand for several scores.
+	dpyd := dpyd00
+	dpyd.Candidates = []Candidate{{Phenotype: "Poor Metabolizer", Score: "0.0", Keys: []string{"0.0"}}, {Phenotype: "Poor Metabolizer", Score: "0.5", Keys: []string{"0.5"}}}
+	a = advised(t, one(ordering(capecitabine, orally)), dpyd)
+	is(t, a, Choices, Critical)
+	says(t, a, "DPYD Poor Metabolizer: avoid capecitabine (recommended); the details depend on an unambiguous DPYD result", "If DPYD is Poor Metabolizer (activity score 0.5)")
 	// Different diplotypes with the same meaning are one recommendation.
 	same := cyp2c19PM
 	same.Candidates = append([]Candidate{{Diplotype: "*2/*3", Phenotype: "Poor Metabolizer", Keys: []string{"Poor Metabolizer"}}}, same.Candidates...)

@@ -24,6 +24,9 @@ func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguo
 		}
 		return s
 	}
+	if ambiguous && !slices.ContainsFunc(rows, func(a applied) bool { return a.lead != first.lead }) {
+		return fmt.Sprintf("%s: %s; the details depend on %s", results, first.lead, join(c.settles(rows, true, all), "and"))
+	}
 	if ambiguous {
 		return fmt.Sprintf("%s: the result is not unique; if %s, %s", join(ambiguousGenes(all), "and"), c.states(first.combo, all), first.lead)
 	}
@@ -99,7 +102,11 @@ func (c *chart) states(combo *combination, all []evidence) string {
 		cands := combo.candidates[gene]
 		var values []string
 		for _, cand := range cands {
-			if w := shortWords(gene, key{value: combo.values[gene]}, cand); !slices.Contains(values, w) {
+			w := candidateWords(cand)
+			if w == "" || strings.HasPrefix(gene, "HLA-") {
+				w = combo.values[gene]
+			}
+			if !slices.Contains(values, w) {
 				values = append(values, w)
 			}
 		}

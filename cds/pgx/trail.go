@@ -100,6 +100,9 @@ func resultWords(f *Finding) string {
 	var all []string
 	for _, c := range f.Candidates {
 		w := candidateWords(c)
+		if c.Diplotype == "" && len(f.Candidates) > 1 {
+			w = c.Phenotype // its scores stand for what was not reported
+		}
 		if !slices.Contains(all, w) {
 			all = append(all, w)
 		}
@@ -112,17 +115,19 @@ func resultWords(f *Finding) string {
 
 // candidateWords names a candidate: "*2/*2 (Poor Metabolizer)".
 func candidateWords(c Candidate) string {
-	inside := c.Phenotype
+	score := ""
 	if c.Score != "" && c.Score != "n/a" {
-		inside = strings.TrimPrefix(inside+", activity score "+c.Score, ", ")
+		score = "activity score " + c.Score
 	}
-	if c.Diplotype == "" {
-		return inside
-	}
-	if inside == "" || inside == c.Diplotype {
+	switch {
+	case c.Diplotype == "" && score == "":
+		return c.Phenotype
+	case c.Diplotype == "":
+		return strings.TrimSpace(c.Phenotype + " (" + score + ")")
+	case c.Phenotype == c.Diplotype || c.Phenotype == "" && score == "":
 		return c.Diplotype
 	}
-	return c.Diplotype + " (" + inside + ")"
+	return c.Diplotype + " (" + strings.Trim(c.Phenotype+", "+score, ", ") + ")"
 }
 
 func sortedGenes(values map[string]string) []string {
