@@ -69,7 +69,7 @@ $(R4_EXAMPLES_DIR)/package/package.json:
 
 .PHONY: test-full
 test-full: ## the tests that read large sample sets, on the whole sets, without the race detector
-	STARLING_FULL=1 go test -count=1 ./fhir/resource ./fhir/search
+	go test -count=1 ./fhir/resource ./fhir/search
 
 .PHONY: check
 check: fmt-check vet tidy-check lint vuln test-full test ## everything a change must pass; CI runs this
