@@ -49,7 +49,7 @@ func indexComposite(x *extraction, p *Param, _ string, n *resource.Node) {
 			v = append(v, parts[i][pair%len(parts[i])]...)
 			pair /= len(parts[i])
 		}
-		x.add(p.Name, v)
+		x.add(p, v)
 	}
 }
 

@@ -264,15 +264,15 @@ func (s dateSpan) interval() interval {
 // indexDate adds the entries of a date parameter.
 func indexDate(x *extraction, p *Param, typ string, n *resource.Node) {
 	if span, ok := dateSpanOf(n, typ); ok {
-		x.dates(p.Name, span)
+		x.dates(p, span)
 	}
 }
 
-func (x *extraction) dates(param string, span dateSpan) {
+func (x *extraction) dates(p *Param, span dateSpan) {
 	v := appendInstant(x.value(classDateLow), span.low)
-	x.add(param, appendInstant(v, span.high))
+	x.add(p, appendInstant(v, span.high))
 	v = appendInstant(x.value(classDateHigh), span.high)
-	x.add(param, appendInstant(v, span.low))
+	x.add(p, appendInstant(v, span.low))
 }
 
 // LastUpdated returns the entries of _lastUpdated, which a store adds when it

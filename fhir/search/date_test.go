@@ -236,7 +236,7 @@ func TestDateSearchesAgreeWithTable(t *testing.T) {
 			target.high = endOfTime
 		}
 		x := &extraction{}
-		x.dates("date", target)
+		x.dates(&Param{Name: "date"}, target)
 		got := Match(x.entries, Clause{Param: "date", Ranges: dateClasses.ranges(comparison{p, param.interval()})})
 		want := byTable(p, nanos(param.low), nanos(param.high), nanos(target.low), nanos(target.high))
 		if got != want {

@@ -2,7 +2,6 @@ package search
 
 import (
 	"bytes"
-	"cmp"
 	"slices"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -55,13 +54,14 @@ func (w *walker) walk(n *resource.Node, index int, t *trie) {
 type extraction struct {
 	root     *resource.Node
 	entries  []Entry
+	order    []uint64 // of each entry: its parameter's rank and its index
 	patients []string
 	tooMany  bool
 
 	arena []byte // what values are cut from
 }
 
-const arenaSize = 4096
+const arenaSize = 3072
 
 // value starts a value of a class. The caller appends its parts and hands the
 // result to add before it starts the next.
@@ -73,13 +73,14 @@ func (x *extraction) value(class byte) []byte {
 }
 
 // add adds an entry whose value was started by value.
-func (x *extraction) add(param string, v []byte) {
+func (x *extraction) add(p *Param, v []byte) {
 	if len(x.entries) >= maxEntries {
 		x.tooMany = true
 		return
 	}
 	x.arena = x.arena[:len(x.arena)+len(v)]
-	x.entries = append(x.entries, Entry{param, v[:len(v):len(v)]})
+	x.order = append(x.order, uint64(p.rank)<<32|uint64(len(x.entries)))
+	x.entries = append(x.entries, Entry{p.Name, v[:len(v):len(v)]})
 }
 
 func (x *extraction) patient(id string) {
@@ -101,7 +102,7 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 	if set == nil {
 		return nil, nil, fhir.Errorf(fhir.Invalid, "%q is not a resource type", clip(typ))
 	}
-	x := &extraction{root: root, entries: make([]Entry, 0, 48)}
+	x := &extraction{root: root, entries: make([]Entry, 0, 40), order: make([]uint64, 0, 40)}
 	if id := root.Str("id"); typ == "Patient" && id != "" {
 		x.patient(id)
 	}
@@ -109,13 +110,13 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 		before := len(x.entries)
 		l.index(x, l.param, l.typ, n)
 		if len(x.entries) == before && l.param.Type != TypeComposite {
-			x.add(l.param.Name, x.value(classPresent))
+			x.add(l.param, x.value(classPresent))
 		}
 	}}
 	w.walk(root, 0, set.root)
 	slices.Sort(x.patients)
 	for _, id := range x.patients {
-		x.add(compartmentParam, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))
+		x.add(compartments, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))
 	}
 	if x.tooMany {
 		return nil, nil, fhir.Errorf(fhir.TooLarge, "the resource has more than %d searchable values", maxEntries)
@@ -123,44 +124,32 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 	return x.sorted(), x.patients, nil
 }
 
-// compartmentParam is a parameter of ours under which a resource has an entry
-// for each compartment it is in. Searches cannot name it; InPatients does.
-const compartmentParam = "_compartment"
+// compartments is a parameter of ours under which a resource has an entry for
+// each compartment it is in. Searches cannot name it; InPatients does.
+var compartments = &Param{Name: "_compartment", Type: TypeToken, systemless: true}
 
-// sorted sorts the entries and drops duplicates, and presence entries beside
-// others.
+// sorted returns the entries sorted, without duplicates and without presence
+// entries beside others.
 func (x *extraction) sorted() []Entry {
-	slices.SortFunc(x.entries, func(a, b Entry) int {
-		if a.Param != b.Param {
-			return cmp.Compare(a.Param, b.Param)
+	slices.Sort(x.order) // by the rank of the parameter
+	out := make([]Entry, 0, len(x.entries))
+	for i := 0; i < len(x.order); {
+		rank, from := x.order[i]>>32, len(out)
+		for ; i < len(x.order) && x.order[i]>>32 == rank; i++ {
+			out = append(out, x.entries[uint32(x.order[i])])
 		}
-		return bytes.Compare(a.Value, b.Value)
-	})
-	out := x.entries[:0]
-	for i, e := range x.entries {
-		if len(out) > 0 && out[len(out)-1].Param == e.Param && bytes.Equal(out[len(out)-1].Value, e.Value) {
+		group := out[from:]
+		if len(group) == 1 {
 			continue
 		}
-		if e.Value[0] == classPresent && i+1 < len(x.entries) && hasOther(x.entries[i+1:], e.Param) {
-			continue
+		slices.SortFunc(group, func(a, b Entry) int { return bytes.Compare(a.Value, b.Value) })
+		group = slices.CompactFunc(group, func(a, b Entry) bool { return bytes.Equal(a.Value, b.Value) })
+		if group[0].Value[0] == classPresent && len(group) > 1 {
+			group = slices.Delete(group, 0, 1) // its class is the least
 		}
-		out = append(out, e)
+		out = out[:from+len(group)]
 	}
 	return out
-}
-
-// hasOther reports whether entries, which are sorted, go on with one of param
-// that is not a presence entry.
-func hasOther(entries []Entry, param string) bool {
-	for _, e := range entries {
-		if e.Param != param {
-			return false
-		}
-		if e.Value[0] != classPresent {
-			return true
-		}
-	}
-	return false
 }
 
 // Index returns the entries and compartments of a stored resource, for a store

@@ -33,7 +33,7 @@ func Present(param string) Clause {
 
 // InPatients selects the resources in the compartments of any of the patients.
 func InPatients(ids ...string) Clause {
-	c := Clause{Param: compartmentParam}
+	c := Clause{Param: compartments.Name}
 	for _, id := range ids {
 		c.Ranges = append(c.Ranges, exactly(appendText([]byte{classTokenCode}, "Patient/"+id, maxCodeText)))
 	}

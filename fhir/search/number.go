@@ -199,8 +199,8 @@ func indexNumber(x *extraction, p *Param, typ string, n *resource.Node) {
 	if !ok {
 		return
 	}
-	x.add(p.Name, append(append(x.value(classNumberLow), span.low...), span.high...))
-	x.add(p.Name, append(append(x.value(classNumberHigh), span.high...), span.low...))
+	x.add(p, append(append(x.value(classNumberLow), span.low...), span.high...))
+	x.add(p, append(append(x.value(classNumberHigh), span.high...), span.low...))
 }
 
 // numberSpan returns the interval of a number or, as of

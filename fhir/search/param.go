@@ -35,6 +35,7 @@ type Param struct {
 	// Targets are the types a reference may point at, sorted; empty means any.
 	Targets []string
 
+	rank       uint32   // among the type's parameters by name, from 1
 	types      []string // of the elements it looks at, as the schema calls them
 	systems    []string // systems that the definitions of its codes imply
 	systemless bool     // no element of it has a system property

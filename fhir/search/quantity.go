@@ -152,15 +152,15 @@ func indexQuantity(x *extraction, p *Param, typ string, n *resource.Node) {
 		return
 	}
 	v := append(x.value(classQuantityLow), a.low...)
-	x.add(p.Name, append(v, a.high...))
+	x.add(p, append(v, a.high...))
 	v = append(x.value(classQuantityHigh), a.high...)
-	x.add(p.Name, append(v, a.low...))
+	x.add(p, append(v, a.low...))
 	for _, unit := range a.units() {
-		x.withUnit(p.Name, classQuantityUnitLow, appendText(nil, unit, maxUnitText), a)
+		x.withUnit(p, classQuantityUnitLow, appendText(nil, unit, maxUnitText), a)
 	}
 	if a.code != "" {
 		head := appendText(nil, a.system, maxUnitCodeText)
-		x.withUnit(p.Name, classQuantityCodeLow, appendText(head, a.code, maxUnitCodeText), a)
+		x.withUnit(p, classQuantityCodeLow, appendText(head, a.code, maxUnitCodeText), a)
 	}
 }
 
@@ -180,12 +180,12 @@ func (a amount) units() []string {
 
 // withUnit adds an entry of a low class and, unless the amount is a point, of
 // the high class behind it.
-func (x *extraction) withUnit(param string, low byte, head []byte, a amount) {
+func (x *extraction) withUnit(p *Param, low byte, head []byte, a amount) {
 	v := append(append(x.value(low), head...), a.low...)
-	x.add(param, append(v, a.high...))
+	x.add(p, append(v, a.high...))
 	if !a.point() {
 		v = append(append(x.value(low+1), head...), a.high...)
-		x.add(param, append(v, a.low...))
+		x.add(p, append(v, a.low...))
 	}
 }
 

@@ -95,7 +95,7 @@ func indexReference(x *extraction, p *Param, typ string, n *resource.Node) {
 		}
 		if id := n.Get("identifier"); id != nil && id.Str("value") != "" {
 			v := appendText(x.value(classReferenceIdentifier), id.Str("system"), maxCodeText)
-			x.add(p.Name, appendText(v, id.Str("value"), maxCodeText))
+			x.add(p, appendText(v, id.Str("value"), maxCodeText))
 		}
 	case "Resource": // Bundle.composition and Bundle.message point at an entry
 		if key := (fhir.Key{Type: n.Str("resourceType"), ID: n.Str("id")}); fhir.ValidID(key.ID) {
@@ -112,9 +112,9 @@ func (x *extraction) link(p *Param, l link) {
 	if p.compartment && l.key.Type == "Patient" {
 		x.patient(l.key.ID)
 	}
-	x.add(p.Name, l.appendAny(x.value))
+	x.add(p, l.appendAny(x.value))
 	if l.version != "" {
-		x.add(p.Name, l.appendVersion(x.value))
+		x.add(p, l.appendVersion(x.value))
 	}
 }
 

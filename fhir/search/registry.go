@@ -136,6 +136,9 @@ func (c *compiler) compileAll(rows []*row, compartment []string) (*typeParams, e
 		}
 	}
 	slices.SortFunc(t.params, func(a, b *Param) int { return strings.Compare(a.Name, b.Name) })
+	for i, p := range t.params {
+		p.rank = uint32(i + 1) // _compartment comes before all
+	}
 	return t, nil
 }
 

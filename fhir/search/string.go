@@ -121,7 +121,7 @@ func (x *extraction) strings(p *Param, n *resource.Node, parts []string) {
 func (x *extraction) text(p *Param, s string) {
 	if folded := fold(s); folded != "" {
 		v := appendText(x.value(classString), folded, maxCodeText)
-		x.add(p.Name, appendText(v, s, maxCodeText))
+		x.add(p, appendText(v, s, maxCodeText))
 	}
 }
 
@@ -136,7 +136,7 @@ func (x *extraction) familyName(p *Param, s string) {
 			return
 		}
 		folded = folded[i+1:]
-		x.add(p.Name, appendText(x.value(classStringWord), folded, maxCodeText))
+		x.add(p, appendText(x.value(classStringWord), folded, maxCodeText))
 	}
 }
 

@@ -60,23 +60,23 @@ func (x *extraction) identifier(p *Param, n *resource.Node) {
 	for i, codings := 0, typ.List("coding"); i < len(codings); i++ {
 		v := appendText(x.value(classTokenType), codings[i].Str("system"), maxTypeText)
 		v = appendText(v, codings[i].Str("code"), maxTypeText)
-		x.add(p.Name, appendText(v, value, maxTypeText))
+		x.add(p, appendText(v, value, maxTypeText))
 	}
 }
 
 // token adds a code, alone and with its system. If no element of the parameter
 // can have a system, the code alone says all.
 func (x *extraction) token(p *Param, system, code string) {
-	x.add(p.Name, appendText(x.value(classTokenCode), code, maxCodeText))
+	x.add(p, appendText(x.value(classTokenCode), code, maxCodeText))
 	if !p.systemless {
 		v := appendText(x.value(classTokenSystem), system, maxCodeText)
-		x.add(p.Name, appendText(v, code, maxCodeText))
+		x.add(p, appendText(v, code, maxCodeText))
 	}
 }
 
 func (x *extraction) tokenText(p *Param, text string) {
 	if folded := fold(text); folded != "" {
-		x.add(p.Name, appendText(x.value(classTokenText), folded, maxCodeText))
+		x.add(p, appendText(x.value(classTokenText), folded, maxCodeText))
 	}
 }
 

@@ -15,14 +15,14 @@ func indexURI(x *extraction, p *Param, typ string, n *resource.Node) {
 	if n.Kind != resource.String || n.Text == "" {
 		return
 	}
-	x.add(p.Name, appendText(x.value(classURI), n.Text, maxURIText))
+	x.add(p, appendText(x.value(classURI), n.Text, maxURIText))
 	if typ == "canonical" {
 		if url, _, versioned := strings.Cut(n.Text, "|"); versioned && url != "" {
-			x.add(p.Name, appendText(x.value(classURI), url, maxURIText))
+			x.add(p, appendText(x.value(classURI), url, maxURIText))
 		}
 	}
 	if version := x.root.Str("version"); version != "" && p.Name == canonicalParam {
-		x.add(p.Name, appendText(x.value(classURI), n.Text+"|"+version, maxURIText))
+		x.add(p, appendText(x.value(classURI), n.Text+"|"+version, maxURIText))
 	}
 }
 
