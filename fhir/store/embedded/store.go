@@ -148,6 +148,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	s.lock = lock
 	cfg := s.config(opts)
 	cfg.Lock = lock
+	if opts.FS == vfs.Default {
+		cfg.FS = nil // pebble's own default also notices a slow disk
+	}
 	s.db, err = pebble.Open(databaseFolder(opts.FS, dir), cfg)
 	if err != nil {
 		return nil, errors.Join(unreadable(err, "the store in %s cannot be opened", dir), lock.Close())
