@@ -160,6 +160,7 @@ func (s *Server) entryRequest(r *request, method, path string) (*request, *inter
 	}
 	return &request{
 		ctx:     r.ctx,
+		trace:   r.trace,
 		access:  r.access,
 		typ:     values["type"],
 		id:      values["id"],
@@ -232,7 +233,7 @@ func (s *Server) batch(r *request, root *resource.Node) (*answer, error) {
 		}
 	}
 	s.serveAll(r.ctx, sound)
-	return s.responses("batch-response", entries), nil
+	return s.responses(r.trace, "batch-response", entries), nil
 }
 
 // serveAll serves entries that do not depend on each other. Each gets an answer

@@ -29,11 +29,11 @@ func (s *Server) cors(c echo.Context) bool {
 	in, header := c.Request(), c.Response().Header()
 	header.Add("Vary", "Origin")
 	origin := in.Header.Get("Origin")
-	any := slices.Contains(s.Origins, "*")
-	if origin == "" || !any && !slices.Contains(s.Origins, origin) {
+	everyone := slices.Contains(s.Origins, "*")
+	if origin == "" || !everyone && !slices.Contains(s.Origins, origin) {
 		return false
 	}
-	if any {
+	if everyone {
 		origin = "*"
 	}
 	header.Set("Access-Control-Allow-Origin", origin)

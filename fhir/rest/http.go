@@ -142,6 +142,7 @@ func (s *Server) request(c echo.Context, values map[string]string) (r *request, 
 	ctx, cancel := context.WithTimeout(in.Context(), s.Limits.Timeout)
 	r = &request{
 		ctx:         ctx,
+		trace:       requestID(c, s.NewID),
 		typ:         values["type"],
 		id:          values["id"],
 		version:     values["version"],

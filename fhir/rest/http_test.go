@@ -233,7 +233,7 @@ func TestBatchEntryPanics(t *testing.T) {
 		c.Store = failing{c.Store, func(context.Context) (*fhir.Resource, error) { panic("secret detail") }}
 	})
 	rec := a.must("POST", "", bundleOf("batch", entryOf("", "GET", "Patient/ada", ""), entryOf("", "POST", "Patient", plain)))
-	if body := rec.Body.String(); !strings.Contains(body, "500 Internal") || !strings.Contains(body, "201 Created") || strings.Contains(body, "secret") {
+	if body := rec.Body.String(); !strings.Contains(body, "500 Internal") || !strings.Contains(body, "201 Created") || strings.Contains(body, "secret") || !strings.Contains(body, "log for request test") {
 		t.Errorf("got %s", body)
 	}
 }

@@ -73,6 +73,8 @@ type request struct {
 	// form reads the parameters in the body of a POST _search; nil if there
 	// cannot be any.
 	form func() (string, error)
+	// trace is the id under which the server's log knows the HTTP request.
+	trace string
 	// entry is set for an entry of a batch or transaction.
 	entry *entry
 }

@@ -52,7 +52,7 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 		e.answer = e.write.answer(e.request.prefer)
 	}
 	s.serveAll(r.ctx, reads)
-	return s.responses("transaction-response", entries), nil
+	return s.responses(r.trace, "transaction-response", entries), nil
 }
 
 // allProblems adds what the gate says to the problems of a transaction's
@@ -92,7 +92,7 @@ func (s *Server) prepare(e *entry) error {
 
 // responses makes the Bundle that answers a batch or transaction.
 // https://hl7.org/fhir/R4/http.html#transaction-response
-func (s *Server) responses(typ string, entries []*entry) *answer {
+func (s *Server) responses(trace, typ string, entries []*entry) *answer {
 	size := 128
 	for _, e := range entries {
 		size += 256
@@ -109,7 +109,7 @@ func (s *Server) responses(typ string, entries []*entry) *answer {
 		} else {
 			out = append(out, ',')
 		}
-		out = s.response(out, e)
+		out = s.response(out, trace, e)
 	}
 	if len(entries) > 0 {
 		out = append(out, ']')
@@ -118,10 +118,10 @@ func (s *Server) responses(typ string, entries []*entry) *answer {
 }
 
 // response appends the answer to one entry.
-func (s *Server) response(out []byte, e *entry) []byte {
+func (s *Server) response(out []byte, trace string, e *entry) []byte {
 	out = append(out, '{')
 	if e.err != nil {
-		known := s.known(e.err, "entry of a bundle", "")
+		known := s.known(e.err, "entry of a bundle", trace)
 		out = appendStatus(append(out, `"response":{`...), outcomes[known.Kind].status)
 		out = append(out, `,"outcome":`...)
 		out = append(out, s.outcome(known)...)
