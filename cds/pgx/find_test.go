@@ -384,6 +384,11 @@ func TestHaplotypesMakeADiplotype(t *testing.T) {
 	expect(t, f, Known, "*2/*17", "Intermediate Metabolizer")
 	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"))
 	expect(t, f, Indeterminate, "*2/?", "Indeterminate")
+	undated := func(r Report) Report { r.Date = time.Time{}; return r }
+	f = find(t, k, Patient{}, undated(haplotype("CYP2C19", "*1", "a")), undated(haplotype("CYP2C19", "*2", "b")))
+	if f.State != Known || !noted(f, "without a date") {
+		t.Errorf("undated haplotypes: %+v", f)
+	}
 	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"), haplotype("CYP2C19", "CYP2C19*2", "a"))
 	expect(t, f, Indeterminate, "*2/?", "Indeterminate") // one resource, found twice
 	f = find(t, k, Patient{}, haplotype("CYP2C19", "CYP2C19*2", "a"), haplotype("CYP2C19", "CYP2C19*2", "b"))

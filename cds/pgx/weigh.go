@@ -109,7 +109,11 @@ func (c *geneCase) join(parts []labEvidence) result {
 				pairs = append(pairs, genotype{copies: []reported{a.copies[0], b.copies[0]}})
 			}
 		}
-		c.note("Put together from two haplotype results of one laboratory and day.")
+		if reports[0].day() == "" {
+			c.note("Put together from two haplotype results without a date.")
+		} else {
+			c.note("Put together from two haplotype results of one laboratory and day.")
+		}
 		return c.result(distinctGenotypes(pairs), "", reports...)
 	}
 	return result{doubt: fmt.Sprintf("%d different haplotypes were reported", len(parts)), reports: reports}
