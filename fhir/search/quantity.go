@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -95,38 +96,49 @@ func sampledAmount(n *resource.Node) (amount, bool) {
 	if !hasOrigin {
 		return amount{}, false
 	}
-	factor, hasFactor := number(n.Get("factor"))
 	a := amount{unit: origin.Str("unit"), system: origin.Str("system"), code: origin.Str("code")}
-	found := false
-	widen := func(low, high []byte) {
-		if !found || string(low) < string(a.low) {
-			a.low = low
-		}
-		if !found || string(high) > string(a.high) {
-			a.high = high
-		}
-		found = true
-	}
+	var least, greatest literal
+	var leastKey, greatestKey, key []byte
+	below, beyond := false, false
 	for sample := range strings.FieldsSeq(n.Str("data")) {
 		switch sample {
 		case "E": // an error of the device
+			continue
 		case "L":
-			widen([]byte{numberMin}, []byte{numberMin})
+			below = true
+			continue
 		case "U":
-			widen([]byte{numberMax}, []byte{numberMax})
-		default:
-			value, ok := parseDecimal(sample)
-			if !ok || !modest(value) {
-				continue
-			}
-			if hasFactor {
-				value = times(value, factor)
-			}
-			i := plus(base, value).interval()
-			widen(i.low, i.high)
+			beyond = true
+			continue
+		}
+		value, ok := parseDecimal(sample)
+		if !ok || !modest(value) {
+			continue
+		}
+		key = appendDecimal(key[:0], value.decimal, onPoint)
+		if leastKey == nil || bytes.Compare(key, leastKey) < 0 {
+			least, leastKey = value, append(leastKey[:0], key...)
+		}
+		if greatestKey == nil || bytes.Compare(key, greatestKey) > 0 {
+			greatest, greatestKey = value, append(greatestKey[:0], key...)
 		}
 	}
-	return a, found
+	if leastKey != nil {
+		if factor, ok := number(n.Get("factor")); ok {
+			least, greatest = times(least, factor), times(greatest, factor)
+			if factor.negative {
+				least, greatest = greatest, least
+			}
+		}
+		a.low, a.high = plus(base, least).interval().low, plus(base, greatest).interval().high
+	}
+	if below || beyond && leastKey == nil {
+		a.low = []byte{numberMin}
+	}
+	if beyond || below && leastKey == nil {
+		a.high = []byte{numberMax}
+	}
+	return a, a.low != nil
 }
 
 // number reads a number that arithmetic may be done with.

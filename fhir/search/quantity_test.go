@@ -114,6 +114,11 @@ func TestOtherQuantities(t *testing.T) {
 		{"value-quantity=ge5000||uV", sampled("2048", "1.612", "2041 2043 E 2037"), true},
 		{"value-quantity=gt6000||uV", sampled("2048", "1.612", "2041 2043 E 2037"), false},
 		{"value-quantity=gt6000||uV", sampled("2048", "1.612", "2041 U"), true},
+		{"value-quantity=le5338.1||uV", sampled("2048", "1.612", "2041 2043"), true}, // 2048 + 1.612 * 2041 is 5338.092
+		{"value-quantity=lt5338.09||uV", sampled("2048", "1.612", "2041 2043"), false},
+		{"value-quantity=eb-4||uV", sampled("0", "-1", "5 9"), true},
+		{"value-quantity=lt-9||uV", sampled("0", "-1", "5 9"), false},
+		{"value-quantity=ap3||uV", sampled("0", "1", "U"), true}, // nothing but "too much": it may be anything
 		{"value-quantity=lt-6000||uV", sampled("2048", "1.612", "2041 L"), true},
 		{"value-quantity=0||uV", sampled("0", "1", "E E"), false},
 		{"probability=gt0.4", `{"resourceType":"RiskAssessment","prediction":[{"probabilityRange":{"low":{"value":0.2},"high":{"value":0.5}}}]}`, true},
