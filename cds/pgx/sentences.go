@@ -72,11 +72,16 @@ func (r *rule) text(options []string) string {
 			steps = steps[1:]
 		}
 	}
+	var used []string // what to do if the drug is used all the same
 	for _, step := range steps {
-		if a.Kind != "adjust_dose" && a.Kind != "standard" && !strings.HasPrefix(step, "if ") {
-			step = "if it is used, " + step
+		if a.Kind == "adjust_dose" || a.Kind == "standard" || strings.HasPrefix(step, "if ") {
+			add(step)
+			continue
 		}
-		add(step)
+		used = append(used, step)
+	}
+	if len(used) > 0 {
+		add("if it is used, " + join(used, "and"))
 	}
 	if d := a.Dose; d != nil && d.PlasmaLevel != nil {
 		p := d.PlasmaLevel
