@@ -1,9 +1,29 @@
 // Package resource turns JSON into a tree and back, and decides whether a tree
-// is a valid R4 resource. It is the only importer of google/fhir's jsonformat.
+// is a valid R4 resource. It is the only importer of google/fhir's jsonformat,
+// and knows neither HTTP nor any store.
 //
 // The tree keeps what the sender wrote: member order, the exact text of
 // numbers. One decode serves the gate, index extraction and patches. Start
 // with [Decode], [Gate.Check] and [NewBody].
+//
+// What R4 says about elements is a table ([Schema], made from HL7's package),
+// compiled to shapes (shape.go) that one walk follows (check.go). The walk
+// checks:
+//
+//   - members: unknown, misspelt, wrong JSON type, missing, empty, null, two
+//     types of one choice (check.go);
+//   - primitives: their formats, dates that exist (primitive.go, moment.go);
+//   - codes of required bindings, in the right case, also in Codings and
+//     CodeableConcepts;
+//   - references: their form, the type of their target, contained resources
+//     (reference.go, contained.go);
+//   - narratives: well-formed, no scripts (narrative.go);
+//   - invariants, as a table (rules.go).
+//
+// Then jsonformat reads the resource as a second opinion, once for each
+// structure ([Gate], trace.go). Not checked: profiles, slices, extensible and
+// weaker bindings, codes of systems that R4 does not list, and what only the
+// store knows, such as whether the target of a reference exists.
 package resource
 
 // NodeKind is the JSON type of a Node.
