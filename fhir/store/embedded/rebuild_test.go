@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -27,11 +28,11 @@ func findWord(t *testing.T, s *Store, param, word string) int64 {
 // failingIndexer fails after a number of resources.
 type failingIndexer struct {
 	textIndexer
-	left *int
+	left *atomic.Int64
 }
 
 func (x failingIndexer) Index(json []byte) ([]search.Entry, []string, error) {
-	if *x.left--; *x.left < 0 {
+	if x.left.Add(-1) < 0 {
 		return nil, nil, errors.New("power failure")
 	}
 	return x.textIndexer.Index(json)
@@ -41,9 +42,11 @@ func TestOpenRebuildsTheIndexForOtherDefinitions(t *testing.T) {
 	fs := vfs.NewMem()
 	s := mustOpen(t, Options{FS: fs, Indexer: textIndexer{"1"}})
 	const many = 2*rebuildChunk + 50
+	var changes []store.Change
 	for i := range many {
-		mustWrite(t, s, textChange("Patient", fmt.Sprint(i), "a"))
+		changes = append(changes, textChange("Patient", fmt.Sprint(i), "a"))
 	}
+	mustWrite(t, s, changes...)
 	mustWrite(t, s, textChange("Patient", "1", "a b"))
 	mustWrite(t, s, store.Change{Key: fhir.Key{Type: "Patient", ID: "2"}, Method: fhir.Delete})
 	page, err := s.Search(t.Context(), patients(4, ""))
@@ -60,7 +63,8 @@ func TestOpenRebuildsTheIndexForOtherDefinitions(t *testing.T) {
 
 	// An interrupted one leaves nothing half-done: it begins anew, even if the
 	// old definitions come back.
-	left := rebuildChunk + 10
+	var left atomic.Int64
+	left.Store(rebuildChunk + 10)
 	_, err = Open("/store", Options{FS: fs, Indexer: failingIndexer{textIndexer{"2"}, &left}})
 	if err == nil {
 		t.Fatal("the interrupted rebuild was not noticed")
