@@ -95,7 +95,7 @@ var spellings = map[string][]string{
 		"*2.001/*1.002", "*2A/*1A", "*1/*2 or *3/*4", "*1/*17, *2/*3", "*2/*2 (Poor Metabolizer)", "*2/*2 Poor Metabolizer", "*1/*1 (Poor Metabolizer)", "*17/*17", "*1/*9", "*9/*2", "*1/*42", "*1/*40", "*1/*12",
 		"*2", "*2 homozygous", "*2/*2 (indeterminate)", "*2/*2, inconclusive", "CYP2D6*1/*2", "1/2", "*1/*2 probably", "*1/*2x2", "normal",
 		"LA9657-3", "PM", "poor metaboliser", "Slow Metabolizer", "CYP2C19 Rapid Metabolizer", "Intermediate metabolizer (IM)", "likely intermediate metabolizer", "Likely Poor Metabolizer", "extensive metabolizer", "EM",
-		"langsamer Metabolisierer", "métaboliseur lent", "metabolizador intermedio", "metabolizzatore ultrarapido", "Normal to Intermediate Metabolizer", "intermediate or poor metabolizer", "NM/IM", "Poor Metabolizer (NM)",
+		"langsamer Metabolisierer", "métaboliseur lent", "metabolizador intermedio", "metabolizzatore ultrarapido", "Normal to Intermediate Metabolizer", "intermediate or poor metabolizer", "NM/IM", "poor to normal metabolizer", "Poor Metabolizer (NM)",
 		"possible intermediate metabolizer", "Indeterminate", "no call", "super fast"},
 	"CYP2C9": {"*1/*3", "*2/*2", "*3/*3", "*1/*35B", "*1/*7", "CYP2C9*2/CYP2C9*1", "Activity score: 1.5", "0", "AS 1.25", "n/a", "3", "Normal Metabolizer", "Rapid Metabolizer"},
 	"CYP2D6": {"*1/*2", "*4/*41", "*1/*41", "*4/*4", "*5/*4", "*1x2/*4", "*1X2/*4", "*1×2/*4", "*1xN/*4", "*1xn/*1", "*1x≥3/*2", "*1x>=3/*2", "*1x3/*2", "*2x2/*1", "*1dup/*4", "(*1/*4)x2", "(*1/*4)xN", "(*1/*4)x3", "(*2)x2/*4", "*1/*4, duplication",
@@ -321,6 +321,7 @@ func TestBrokenKnowledgeStopsTheStart(t *testing.T) {
 		"unlisted term":       {"terms", `"Normal Metabolizer"`, `"Rapid Metabolizer"`, "not a term"},
 		"term twice":          {"terms", `[{"term": "Normal Metabolizer"}`, `[{"term": "Normal Metabolizer", "synonyms": ["normal  metabolizer"]}`, "twice"},
 		"word twice":          {"terms", `"terms"`, `"words": {"positive": ["yes"], "negative": ["Yes"]}, "terms"`, "twice"},
+		"scale of no terms":   {"terms", `"terms"`, `"scales": [["Slow Metabolizer"]], "terms"`, "not a term"},
 		"term for no gene":    {"terms", `"terms"`, `"gene_terms": [{"gene": "NAT9", "says": "slow", "terms": ["Normal Metabolizer"]}], "terms"`, "no gene"},
 		"no term for gene":    {"terms", `"terms"`, `"gene_terms": [{"gene": "CYP2C19", "says": "slow", "terms": ["Poor Metabolizer"]}], "terms"`, "not a phenotype"},
 	} {

@@ -29,7 +29,9 @@ type termsFile struct {
 		Says  string   `json:"says"`
 		Terms []string `json:"terms"` // several if the words leave it open
 	} `json:"gene_terms"`
-	Words map[wordKind][]string `json:"words"`
+	// Scales are terms in order: "poor to normal" has intermediate in between.
+	Scales [][]string            `json:"scales"`
+	Words  map[wordKind][]string `json:"words"`
 }
 
 // wordKind is a class of words with one meaning.
@@ -57,6 +59,7 @@ type termTable struct {
 	terms   map[string][]string            // folded phrase -> standard terms
 	byGene  map[string]map[string][]string // the same, for one gene
 	words   map[string]wordKind            // folded word -> kind
+	scales  [][]string
 	between []string
 	or      []string
 	labels  []string // longest first
@@ -77,6 +80,7 @@ func loadTerms(fsys fs.FS, genes geneTable) (termTable, error) {
 	if file.Source == "" || file.Version == "" || file.Date == "" || file.Licence == "" {
 		return table, fmt.Errorf("%s: source, version, date or licence is missing", name)
 	}
+	table.scales = file.Scales
 	known := map[string]bool{}
 	for _, t := range file.Terms {
 		known[t.Term] = true
@@ -109,6 +113,11 @@ func loadTerms(fsys fs.FS, genes geneTable) (termTable, error) {
 			}
 		}
 		table.byGene[g.Symbol][key] = t.Terms
+	}
+	for _, term := range slices.Concat(file.Scales...) {
+		if !known[term] {
+			return table, fmt.Errorf("%s: %q on a scale is not a term", name, term)
+		}
 	}
 	for _, g := range genes.list {
 		for term := range g.terms {
@@ -191,10 +200,31 @@ func (t *termTable) phenotypes(g *gene, text string) []string {
 			first = t.phrase(g, strings.TrimSpace(left)+right[i:])
 		}
 		if first != nil && second != nil {
-			return unique(append(slices.Clone(first), second...))
+			return t.span(g, unique(slices.Concat(first, second)))
 		}
 	}
 	return nil
+}
+
+// span adds the terms that lie between those given.
+func (t *termTable) span(g *gene, terms []string) []string {
+	for _, scale := range t.scales {
+		low, high := len(scale), -1
+		for _, term := range terms {
+			i := slices.Index(scale, term)
+			if i < 0 {
+				low, high = len(scale), -1
+				break
+			}
+			low, high = min(low, i), max(high, i)
+		}
+		for i := low + 1; i < high; i++ {
+			if g.terms[scale[i]] && !slices.Contains(terms, scale[i]) {
+				terms = append(terms, scale[i])
+			}
+		}
+	}
+	return terms
 }
 
 // plain folds a phrase and takes off the gene, labels before and nouns after it.
