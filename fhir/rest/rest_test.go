@@ -42,6 +42,8 @@ type api struct {
 	server  *Server
 	handler http.Handler
 	log     *lines
+	// frozen stops the clock, for requests whose parts run side by side.
+	frozen *atomic.Bool
 }
 
 // lines collects what is logged.
@@ -70,7 +72,13 @@ func newAPI(tb testing.TB, change ...func(*Config)) *api {
 	}
 	start := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC)
 	var ticks, ids atomic.Int64
-	clock := func() time.Time { return start.Add(time.Duration(ticks.Add(1)) * time.Second) }
+	frozen := &atomic.Bool{}
+	clock := func() time.Time {
+		if !frozen.Load() {
+			ticks.Add(1)
+		}
+		return start.Add(time.Duration(ticks.Load()) * time.Second)
+	}
 	opened, err := embedded.Open(tb.TempDir(), embedded.Options{Indexer: made.registry, Clock: clock, NoSync: true})
 	if err != nil {
 		tb.Fatal(err)
@@ -103,7 +111,7 @@ func newAPI(tb testing.TB, change ...func(*Config)) *api {
 	e := echo.New()
 	e.HTTPErrorHandler = server.HandleError
 	server.Register(e.Group("/fhir"))
-	return &api{tb: tb, server: server, handler: e, log: log}
+	return &api{tb: tb, server: server, handler: e, log: log, frozen: frozen}
 }
 
 // call is one request; headers are "Name: value" lines.

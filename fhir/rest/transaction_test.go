@@ -142,6 +142,7 @@ func TestTransaction(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			a := newAPI(t)
 			a.seed()
+			a.frozen.Store(true)
 			check(t, a.do(call{"POST", "", test.headers, test.bundle}), test.status, nil, test.golden)
 			if test.status != 200 && a.total("Patient")+a.total("Observation") != 3 {
 				t.Error("something was stored")

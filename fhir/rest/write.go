@@ -143,7 +143,7 @@ func (s *Server) commit(ctx context.Context, access search.Access, u *unit) erro
 // meet again.
 func pause(ctx context.Context, attempt int) error {
 	most := time.Millisecond << min(attempt, 7)
-	timer := time.NewTimer(rand.N(most))
+	timer := time.NewTimer(rand.N(most)) //nolint:gosec // spreads rivals, keeps no secret
 	defer timer.Stop()
 	select {
 	case <-ctx.Done():
