@@ -3,8 +3,8 @@
 // protocol), fhir/resource (the data) and cds/pgx (the medicine).
 //
 // The way of a call is read top-down in pgx_order_select.go: draft orders
-// (orders.go, dose.go) and evidence (evidence.go: from the prefetch, else from
-// our own store) become a [pgx.Input] (genomics.go, patient.go), and advice
+// (orders.go, dose.go) and evidence (evidence.go: the prefetch; records.go: our
+// own store) become a [pgx.Input] (genomics.go, patient.go), and advice
 // becomes cards (cards.go, detail.go, trail.go).
 //
 // Resources are read element by element from the decoded tree: what cannot be
