@@ -108,7 +108,7 @@ var pagingCases = []testCase{
 		q := query("Patient")
 		q.Count = 2
 		next := f.search(q).Next
-		for _, identity := range []string{"", "tes", "test ", "other"} {
+		for _, identity := range []string{"", "tes", "tesT", "test ", "other"} {
 			q.Identity, q.Cursor = identity, next
 			_, err := f.s.Search(f.Context(), q)
 			f.wantKind(err, fhir.Invalid)
