@@ -124,6 +124,9 @@ func (t *geneTable) readHLA(g *gene, value string, report Report) (reading, bool
 			return g.hlaStatus(a, status)
 		}
 	}
+	if r, ok := t.hlaList(g, value); ok {
+		return r, true
+	}
 	alleles, doubt := []string{value}, ""
 	if m := glString.FindStringSubmatch(value); m != nil {
 		if strings.ContainsAny(m[1], "|/~^?") {
@@ -216,6 +219,21 @@ func (t *geneTable) hlaWithStatus(g *gene, value string) (string, AlleleStatus, 
 		}
 	}
 	return "", AlleleNoResult, false
+}
+
+// hlaList reads several alleles with a status each: "*57:01 negative, *58:01
+// positive".
+func (t *geneTable) hlaList(g *gene, value string) (reading, bool) {
+	var out reading
+	for _, part := range strings.FieldsFunc(value, func(r rune) bool { return r == ',' || r == ';' }) {
+		allele, status, ok := t.hlaWithStatus(g, strings.TrimSpace(part))
+		one, known := g.hlaStatus(allele, status)
+		if !ok || !known {
+			return reading{}, false
+		}
+		out.agree(one)
+	}
+	return out, !out.empty()
 }
 
 // hlaStatus is the reading of one allele's status.

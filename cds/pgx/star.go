@@ -33,8 +33,7 @@ type copies struct {
 // readStars reads one or several possible diplotypes and what is said beside
 // them.
 func (t *geneTable) readStars(g *gene, value string) (reading, bool) {
-	p := &starParser{g: g, or: t.terms.or, text: value}
-	p.label(t.terms.labels)
+	p := &starParser{g: g, or: t.terms.or, text: g.unlabelled(t.terms.labels, value)}
 	var r reading
 	for {
 		start := p.at
@@ -70,19 +69,6 @@ func (t *geneTable) readStars(g *gene, value string) (reading, bool) {
 	return r, true
 }
 
-// label skips "Genotype:" and the like.
-func (p *starParser) label(labels []string) {
-	for _, label := range labels {
-		if len(p.text) > len(label) && strings.EqualFold(p.text[:len(label)], label) {
-			if rest := strings.TrimLeft(p.text[len(label):], " :="); strings.HasPrefix(rest, "*") || strings.HasPrefix(rest, "(") ||
-				len(rest) >= len(p.g.Symbol) && strings.EqualFold(rest[:len(p.g.Symbol)], p.g.Symbol) {
-				p.at = len(p.text) - len(rest)
-				return
-			}
-		}
-	}
-}
-
 // separator returns the position behind a separator of diplotypes, or the
 // present one.
 func (p *starParser) separator() int {
@@ -116,6 +102,7 @@ func (p *starParser) take(any string) bool {
 }
 
 func (p *starParser) diplotype() []genotype {
+	p.symbol()
 	start := p.at
 	if p.take("(") {
 		if found := p.pair(); found != nil && p.take(")") {

@@ -187,7 +187,7 @@ func (t *geneTable) readVariants(g *gene, value string) (reading, bool) {
 	value = g.unlabelled(t.terms.labels, unbracket(accession.ReplaceAllString(value, "$1")))
 	var r reading
 	for _, alternative := range splitWords(value, t.terms.or) {
-		one := variantParser{g: g, terms: &t.terms, text: alternative}
+		one := variantParser{g: g, table: t, text: alternative}
 		if !one.parse(&r) {
 			return reading{}, false
 		}

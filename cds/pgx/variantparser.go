@@ -20,7 +20,7 @@ var variantLike = regexp.MustCompile(
 //	item     = allele | reference word | zygosity word | presence word | "Y"
 type variantParser struct {
 	g       *gene
-	terms   *termTable
+	table   *geneTable
 	text    string
 	strands []strand
 }
@@ -124,7 +124,7 @@ func (p *variantParser) rsid(at int) (int, reported) {
 
 // word applies a listed word or a remark to the strand.
 func (p *variantParser) word(s *strand, text string, r *reading) bool {
-	switch kind := p.terms.kind(text); kind {
+	switch kind := p.table.terms.kind(text); kind {
 	case referenceWord:
 		s.add(p.g.asReference(text))
 	case heterozygousWord, homozygousWord, hemizygousWord, homoplasmicWord, heteroplasmicWord:
@@ -151,11 +151,14 @@ func (p *variantParser) word(s *strand, text string, r *reading) bool {
 			s.none = true
 			return true
 		}
-		terms := p.terms.phenotypes(p.g, text)
-		if terms == nil || len(s.alleles) == 0 {
+		said := p.table.terms.phenotypes(p.g, text)
+		if score, ok := p.table.readScore(p.g, text, false); ok && len(score.scores) == 1 {
+			said = []string{p.g.byScore[score.scores[0]]}
+		}
+		if said == nil || len(s.alleles) == 0 {
 			return false
 		}
-		r.said = append(r.said, terms...)
+		r.said = append(r.said, said...)
 	}
 	return true
 }
