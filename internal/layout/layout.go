@@ -30,7 +30,6 @@ func Packages() []Package {
 			Path: "fhir/search", For: "search URLs to queries, resources to index entries",
 			Imports: []string{"fhir", "fhir/resource"},
 			Tests:   []string{"fhir/store"},
-			Tests:   []string{"fhir/store"},
 		},
 		{Path: "fhir/store", For: "the contract of a store", Imports: []string{"fhir", "fhir/search"}},
 		{
