@@ -128,7 +128,7 @@ func folder(t *testing.T, files map[string]string) string {
 func gz(text string) string {
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
-	io.WriteString(w, text)
+	fmt.Fprint(w, text)
 	w.Close()
 	return out.String()
 }
@@ -150,7 +150,7 @@ func tarball(t *testing.T, members ...[2]string) string {
 		if err := w.WriteHeader(&tar.Header{Name: member[0], Typeflag: tar.TypeReg, Size: int64(len(member[1])), Mode: 0o600}); err != nil {
 			t.Fatal(err)
 		}
-		io.WriteString(w, member[1])
+		fmt.Fprint(w, member[1])
 	}
 	w.Close()
 	return out.String()

@@ -85,7 +85,7 @@ func (s *server) run(ctx context.Context) error {
 	addr := listener.Addr().String()
 	url, err := reachableURL(addr)
 	if err != nil {
-		return err
+		return errors.Join(err, listener.Close())
 	}
 	s.base = s.settings.BaseURL
 	if s.base == "" {
@@ -96,8 +96,7 @@ func (s *server) run(ctx context.Context) error {
 	if s.settings.MetricsListen != "" {
 		second, err := listen.Listen(ctx, "tcp", s.settings.MetricsListen)
 		if err != nil {
-			listener.Close()
-			return err
+			return errors.Join(err, listener.Close())
 		}
 		servers = append(servers, s.httpServer(s.privateHandler()))
 		listeners = append(listeners, second)
