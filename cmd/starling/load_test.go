@@ -468,11 +468,10 @@ func TestSendAgain(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			requests := 0
+			var requests atomic.Int64
 			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-				answer := test.answers[min(requests, len(test.answers)-1)]
-				requests++
-				answer(w)
+				n := int(requests.Add(1)) - 1
+				test.answers[min(n, len(test.answers)-1)](w)
 			}))
 			defer server.Close()
 			s, pauses := testSender(server.URL)
@@ -480,8 +479,8 @@ func TestSendAgain(t *testing.T) {
 			if status != test.status || (err == nil) != (test.err == "") || err != nil && !strings.Contains(err.Error(), test.err) {
 				t.Errorf("status %d, error %v; want %d, %q", status, err, test.status, test.err)
 			}
-			if requests != test.requests {
-				t.Errorf("%d requests, want %d", requests, test.requests)
+			if got := requests.Load(); got != int64(test.requests) {
+				t.Errorf("%d requests, want %d", got, test.requests)
 			}
 			if len(*pauses) != len(test.pauses) {
 				t.Fatalf("pauses %v, want %v", *pauses, test.pauses)
