@@ -97,23 +97,6 @@ func compareEntries(a, b forwardEntry) int {
 	return bytes.Compare(a.value, b.value)
 }
 
-// findHead returns the head of a key as the reader sees it.
-func findHead(r pebble.Reader, typ uint16, id string) (head, error) {
-	var space [80]byte
-	value, closer, err := r.Get(headKey(space[:0], typ, id))
-	if err == pebble.ErrNotFound {
-		return head{}, nil
-	}
-	if err != nil {
-		return head{}, err
-	}
-	h, err := parseHead(value)
-	if closeErr := closer.Close(); err == nil {
-		err = closeErr
-	}
-	return h, err
-}
-
 // prepare works out what a change does to the version with the given head: the
 // difference of their index entries.
 func (s *Store) prepare(c *change, base head) error {
@@ -229,17 +212,19 @@ func (s *Store) prepareAll(ctx context.Context, changes []*change) (uint64, erro
 	base := s.newest.t
 	s.commit.Unlock()
 	for _, c := range changes {
-		if ctx.Err() != nil {
-			return 0, cancelled(ctx)
-		}
 		if err := s.number(c); err != nil {
 			return 0, err
 		}
-		h, err := findHead(s.db, c.typ, c.Key.ID)
-		if err != nil {
-			return 0, err
+	}
+	heads, err := findHeads(s.db, changes)
+	if err != nil {
+		return 0, err
+	}
+	for i, c := range changes {
+		if ctx.Err() != nil {
+			return 0, cancelled(ctx)
 		}
-		if err := s.prepare(c, h); err != nil {
+		if err := s.prepare(c, heads[i]); err != nil {
 			return 0, err
 		}
 	}

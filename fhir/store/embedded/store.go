@@ -82,7 +82,8 @@ type Store struct {
 	commit  sync.Mutex
 	newest  *moment
 	changed map[uint16]uint64 // per type, the t of its last change since Open
-	failed  error             // of the log; no write is possible after it
+	recent  recent
+	failed  error // of the log; no write is possible after it
 
 	sweeping sync.Mutex
 	stop     chan struct{}
@@ -237,6 +238,7 @@ func (s *Store) load() error {
 		s.swept.Store(read48(swept))
 	}
 	s.newest = now
+	s.recent = newRecent(now.t)
 	s.visible.Store(now)
 	return nil
 }

@@ -83,7 +83,7 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	}
 	work := false
 	for i, c := range changes {
-		if s.changed[c.typ] > base {
+		if s.recent.maybe(c, base) {
 			h, err := findHead(s.db, c.typ, c.Key.ID)
 			if err != nil {
 				return nil, false, err
@@ -129,6 +129,7 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	for _, c := range changes {
 		if !c.noop {
 			s.changed[c.typ] = now.t
+			s.recent.note(c, now.t)
 		}
 	}
 	return now, true, nil
