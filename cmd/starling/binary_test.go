@@ -46,7 +46,7 @@ func TestMain(m *testing.M) {
 }
 
 // binary returns the path of the built program.
-func binary(t *testing.T) string {
+func binary(t testing.TB) string {
 	t.Helper()
 	path, err := program()
 	if err != nil {
@@ -77,7 +77,7 @@ func starling(t *testing.T, args ...string) result {
 
 // running is a server process.
 type running struct {
-	t    *testing.T
+	t    testing.TB
 	cmd  *exec.Cmd
 	url  string // http://127.0.0.1:port
 	logs *logLines
@@ -117,7 +117,7 @@ func newLogLines(in io.Reader) *logLines {
 }
 
 // wait returns the first line with a message; it fails if the log ends first.
-func (l *logLines) wait(t *testing.T, msg string) map[string]any {
+func (l *logLines) wait(t testing.TB, msg string) map[string]any {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -152,7 +152,7 @@ func (l *logLines) all() string {
 
 // serve starts a server on a free port with a store of its own, unless args say
 // otherwise, and waits until it is ready.
-func serve(t *testing.T, args ...string) *running {
+func serve(t testing.TB, args ...string) *running {
 	t.Helper()
 	cmd := exec.Command(binary(t), append([]string{"serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", t.TempDir(), "--log-format", "json"}, args...)...)
 	return start(t, cmd)
@@ -160,7 +160,7 @@ func serve(t *testing.T, args ...string) *running {
 
 // start starts a command that serves and waits until it is ready. At the end of
 // the test the process is gone.
-func start(t *testing.T, cmd *exec.Cmd) *running {
+func start(t testing.TB, cmd *exec.Cmd) *running {
 	t.Helper()
 	stderr, err := cmd.StderrPipe()
 	if err != nil {
