@@ -115,7 +115,7 @@ func (c *chart) advise(told map[string]bool) (*Advice, string) {
 	if policy.OffDrugs[d.Name] || genesOff {
 		return nil, SilentSwitchedOff
 	}
-	if len(d.rows) == 0 && !c.table.pretest[d.Name] {
+	if len(d.rows) == 0 && !c.table.pretest[d.Name] && len(d.Genes) == 0 {
 		return nil, SilentNoGuideline
 	}
 	routes := d.Routes
@@ -130,10 +130,7 @@ func (c *chart) advise(told map[string]bool) (*Advice, string) {
 		return nil, SilentCombination
 	}
 	if len(d.rows) == 0 {
-		if slices.ContainsFunc(all, func(e evidence) bool { return e.finding != nil && e.finding.State != NoResult }) {
-			return nil, SilentNoGuideline
-		}
-		return c.untested(all, told)
+		return c.rowless(all, told)
 	}
 	if !slices.ContainsFunc(all, func(e evidence) bool { return e.known() }) {
 		if slices.ContainsFunc(all, func(e evidence) bool { return e.state != NoResult }) {
@@ -174,12 +171,16 @@ func (c *chart) known(all []evidence) (*Advice, string) {
 	if len(doubts) > 0 {
 		return c.doubtful(all, rows, doubts), ""
 	}
-	if len(rows) == 0 || (gap && !slices.ContainsFunc(rows, func(a applied) bool { return a.card })) {
+	conflict := slices.ContainsFunc(all, func(e evidence) bool { return e.conflict })
+	if len(rows) == 0 || (gap && !conflict && !slices.ContainsFunc(rows, func(a applied) bool { return a.card })) {
 		a := c.advice(Unusable, all, nil)
 		a.Summary = fmt.Sprintf("%s: no guideline row on %s fits this result", c.results(all), c.drug.Name)
 		return a, ""
 	}
-	kept := differing(rows)
+	kept := differing(rows, conflict)
+	if conflict {
+		return c.contradicted(all, kept, gap), ""
+	}
 	if !slices.ContainsFunc(kept, func(a applied) bool { return a.card }) {
 		return c.quiet(all, kept)
 	}
@@ -202,6 +203,12 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 		return card
 	})
 	tested := slices.ContainsFunc(missing, func(e evidence) bool { return e.state != NoResult })
+	if a := c.label(all); a != nil {
+		return a, ""
+	}
+	if differing := slices.DeleteFunc(slices.Clone(all), func(e evidence) bool { return e.finding == nil || !e.finding.Differs }); len(differing) > 0 {
+		return c.disputed(all, rows, differing), ""
+	}
 	switch {
 	case conditional:
 		return nil, SilentCondition
@@ -219,12 +226,42 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 	a := c.advice(Partial, all, rows)
 	a.Summary = fmt.Sprintf("%s: %s, so there is only half an answer on %s", c.results(all), missingWords(missing), c.drug.Name)
 	for i := range a.Rows {
-		a.Rows[i].Text = "As far as the tested genes show: " + a.Rows[i].Text
+		a.Rows[i].Text = partlyTested + a.Rows[i].Text
 	}
 	for _, e := range missing {
 		a.Settles = append(a.Settles, "a "+e.gene+" result")
 	}
 	return a, ""
+}
+
+// disputed answers where the rows ask for nothing, and not all reports fit what
+// the rows were found by: another result could not be read, or a laboratory
+// says otherwise of its own genotype.
+func (c *chart) disputed(all []evidence, rows []applied, differing []evidence) *Advice {
+	a := c.advice(Unusable, all, nil)
+	var genes []string
+	for _, e := range differing {
+		genes = append(genes, e.gene)
+		a.Settles = append(a.Settles, fmt.Sprintf("which %s result is right", e.gene))
+	}
+	a.Summary = fmt.Sprintf("%s: not all %s reports agree with this; the guideline asks for no change of %s by it", c.results(all), join(genes, "and"), c.drug.Name)
+	a.Trail = append(a.Trail, trail(nil, rows)...)
+	return a
+}
+
+// label answers with what the label says whatever the rows ask for; nil if it
+// says nothing that deserves a card.
+func (c *chart) label(all []evidence) *Advice {
+	for _, n := range c.drug.LabelNotes {
+		indicator, card := indicatorOf(n.Card)
+		if n.Local || !card || c.holds(n.When) != yes || !n.concerns(all) {
+			continue
+		}
+		a := c.advice(Recommend, all, nil)
+		a.Indicator, a.Summary = indicator, n.Text
+		return a
+	}
+	return nil
 }
 
 // recommend makes the advice of rows of which at least one asks for a card. gap
@@ -254,7 +291,7 @@ func (c *chart) recommend(all []evidence, rows []applied, gap bool) *Advice {
 	a := c.advice(kind, all, shown)
 	ambiguous := kind == Choices && (gap || len(combos) > 1)
 	if gap {
-		a.Notes = append([]string{"One possible reading of the results has no row in the guideline."}, a.Notes...)
+		a.Notes = append([]string{gapNote}, a.Notes...)
 	}
 	if ambiguous {
 		for i := range a.Rows {
@@ -279,9 +316,65 @@ func (c *chart) recommend(all []evidence, rows []applied, gap bool) *Advice {
 	return a
 }
 
+const (
+	gapNote      = "One possible reading of the results has no row in the guideline."
+	partlyTested = "As far as the tested genes show: "
+)
+
+// contradicted sets side by side what each of the contradicting results would
+// mean. Nothing is offered for acceptance, and the card is as serious as the
+// most serious of them: a warning at least where one of them asks for a card,
+// unless the site has said otherwise.
+func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
+	a := c.advice(Choices, all, rows)
+	var genes []string
+	partial := false
+	for _, e := range all {
+		partial = partial || !e.known()
+		switch {
+		case e.conflict:
+			genes = append(genes, e.gene)
+			a.Settles = append(a.Settles, fmt.Sprintf("which %s result is right: repeat or confirm the test", e.gene))
+		case !e.known():
+			a.Notes = append(a.Notes, capital(missingWords([]evidence{e}))+".")
+			a.Settles = append(a.Settles, "a "+e.gene+" result")
+		}
+	}
+	a.Settles = append(a.Settles, c.settles(rows, false, all)...)
+	if gap {
+		a.Notes = append([]string{gapNote}, a.Notes...)
+	}
+	for i := range a.Rows {
+		if partial && a.Rows[i].Action == "standard" {
+			a.Rows[i].Text = partlyTested + a.Rows[i].Text
+		}
+		a.Rows[i].Text = "If " + c.states(rows[i].combo, all) + ": " + a.Rows[i].Text
+	}
+	first := mostSerious(rows)
+	start := join(genes, "and") + " results contradict each other"
+	switch {
+	case !first.card && gap:
+		a.Summary = fmt.Sprintf("%s: no genotype-based advice on %s", start, c.drug.Name)
+		return a
+	case !first.card:
+		a.Summary = fmt.Sprintf("%s; the guideline asks for no change of %s either way", start, c.drug.Name)
+		return a
+	}
+	_, own := c.in.Policy.Severity[first.rule.ID]
+	_, drug := c.in.Policy.Severity[c.drug.Name]
+	if !own && !drug {
+		a.Indicator = max(a.Indicator, Warning)
+	}
+	a.Summary = fmt.Sprintf("%s; if %s: %s", start, c.states(first.combo, all), first.lead)
+	if !slices.ContainsFunc(rows, func(r applied) bool { return r.lead != first.lead }) && !gap {
+		a.Summary = fmt.Sprintf("%s; whichever is right: %s", start, first.lead)
+	}
+	return a
+}
+
 // doubtful shows rows that may not apply after a transplant.
 func (c *chart) doubtful(all []evidence, rows []applied, doubts []string) *Advice {
-	rows = differing(rows)
+	rows = differing(rows, false)
 	donor := c.table.donor[c.drug.Name]
 	if donor {
 		rows = nil
@@ -306,6 +399,9 @@ func (c *chart) unusable(all []evidence) (*Advice, string) {
 	if onlyIndeterminate {
 		combos := c.drug.combine(all)
 		for i := range combos {
+			if len(combos[i].rows) == 0 {
+				continue // the guideline has no row for results without a meaning
+			}
 			found, why := c.choose(&combos[i])
 			if why == SilentPopulation || why == SilentDoseUnknown {
 				return nil, why
@@ -317,7 +413,7 @@ func (c *chart) unusable(all []evidence) (*Advice, string) {
 			}
 		}
 	}
-	rows = differing(rows)
+	rows = differing(rows, false)
 	a := c.advice(Unusable, all, rows)
 	var states []string
 	for _, e := range all {
@@ -368,6 +464,37 @@ func (c *chart) untested(all []evidence, told map[string]bool) (*Advice, string)
 		a.Summary = fmt.Sprintf("%s is already being taken: no %s result found in %s; consider whether a test still helps", capital(d.Name), join(d.Genes, "or"), c.searched())
 	}
 	a.Settles = append(a.Settles, "a "+join(d.Genes, "and")+" result")
+	return a, ""
+}
+
+// rowless answers for a drug whose guideline is not one of rows, as the dose
+// equations of warfarin: results are named, so that silence is not taken for
+// "nothing found".
+func (c *chart) rowless(all []evidence, told map[string]bool) (*Advice, string) {
+	tested := slices.ContainsFunc(all, func(e evidence) bool { return e.state != NoResult })
+	switch source := c.table.guidelineOf(c.drug); {
+	case source == nil || source.Status != "":
+		return nil, SilentNoGuideline
+	case !tested && c.table.pretest[c.drug.Name]:
+		return c.untested(all, told)
+	case !tested:
+		return nil, SilentNotTested
+	}
+	a := c.advice(Unusable, all, nil)
+	var words []string
+	if known := c.results(all); known != "" {
+		words = append(words, known)
+	}
+	var missing []evidence
+	for _, e := range all {
+		if !e.known() && e.state != NoResult {
+			missing = append(missing, e)
+		}
+	}
+	if len(missing) > 0 {
+		words = append(words, missingWords(missing))
+	}
+	a.Summary = fmt.Sprintf("%s: these matter for the dose of %s, which this server does not calculate; see the guideline", strings.Join(words, ", "), c.drug.Name)
 	return a, ""
 }
 
@@ -434,6 +561,11 @@ func (c *chart) advice(kind AdviceKind, all []evidence, rows []applied) *Advice 
 func (t *drugTable) guidelineOf(d *drug) *guideline {
 	if len(d.rows) > 0 {
 		return d.rows[0].guideline
+	}
+	for _, g := range t.guidelines {
+		if slices.Contains(d.Guidelines, g.ID) {
+			return g
+		}
 	}
 	return nil
 }

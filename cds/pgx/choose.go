@@ -15,6 +15,9 @@ type evidence struct {
 	// keys are the values rows may match on, each with the candidates it
 	// stands for. A gene that is not known has the keys rows use for that.
 	keys []key
+	// conflict says that the candidates come from reports that contradict each
+	// other: each is shown, none is taken for true.
+	conflict bool
 }
 
 // key is one value of a gene that rows match on.
@@ -40,7 +43,7 @@ func (d *drug) gather(findings []Finding, policy Policy) []evidence {
 				e.finding, e.state = &findings[i], findings[i].State
 			}
 		}
-		if e.state == Known {
+		if e.state == Known || e.state == Conflicting {
 			e.read(d.vocab[gene])
 		}
 		all = append(all, e)
@@ -50,8 +53,16 @@ func (d *drug) gather(findings []Finding, policy Policy) []evidence {
 
 // read finds the keys of the candidates among the words of the rows. HLA status
 // is per allele: a finding about other alleles says nothing about this drug's.
+// Reports that contradict each other are read as all that they may mean.
 func (e *evidence) read(vocab map[string]bool) {
-	for _, c := range e.finding.Candidates {
+	hla := strings.HasPrefix(e.gene, "HLA-")
+	candidates := e.finding.Candidates
+	contradicted := e.state == Conflicting && len(candidates) > 0
+	if contradicted {
+		candidates = bothWays(candidates)
+		e.state = Known
+	}
+	for _, c := range candidates {
 		value := ""
 		for _, k := range c.Keys {
 			if vocab[k] {
@@ -66,12 +77,16 @@ func (e *evidence) read(vocab map[string]bool) {
 		}
 		e.keys[i].candidates = append(e.keys[i].candidates, c)
 	}
-	hla := strings.HasPrefix(e.gene, "HLA-")
+	e.conflict = contradicted && (!hla || len(e.keys) > 1)
 	unusable := func(k key) bool {
 		return slices.Contains(unknownKeys, k.value) || (k.value == "" && (hla || k.candidates[0].Phenotype == "Indeterminate"))
 	}
 	if len(e.keys) > 0 && !slices.ContainsFunc(e.keys, func(k key) bool { return !unusable(k) }) {
 		e.state = Indeterminate
+		if contradicted {
+			e.state = Conflicting
+		}
+		e.conflict = false
 		if hla {
 			e.state = e.alleleState(vocab)
 		}
@@ -80,6 +95,26 @@ func (e *evidence) read(vocab map[string]bool) {
 	if len(e.keys) == 0 && e.state == Known {
 		e.state = Indeterminate
 	}
+}
+
+// bothWays takes HLA alleles that are reported as present and as absent for
+// either.
+func bothWays(candidates []Candidate) []Candidate {
+	all := slices.Clone(candidates)
+	for i := 0; i < len(all); i++ {
+		for n, k := range all[i].Keys {
+			allele, found := strings.CutSuffix(k, " conflicting")
+			if !found {
+				continue
+			}
+			absent := all[i]
+			absent.Keys = slices.Clone(absent.Keys)
+			all[i].Keys = slices.Clone(all[i].Keys)
+			all[i].Keys[n], absent.Keys[n] = allele+" positive", allele+" negative"
+			all = append(all, absent)
+		}
+	}
+	return all
 }
 
 // alleleState is the state of the HLA alleles the rows ask for, where none of
@@ -308,17 +343,24 @@ func (c *chart) say(r *rule) (text, lead string) {
 			about = "The guideline says for " + r.popul.Words
 		}
 		text = fmt.Sprintf("%s is already being taken. %s: %s %s.", capital(r.Drug), about, text, continuingWords[r.Continuing])
-		lead = r.Drug + " is already taken, review it; " + strings.ToLower(about[:1]) + about[1:] + ": " + lead
+		short := "for a new start"
+		if !strings.HasPrefix(about, "For a new start") {
+			short = "guideline"
+		}
+		lead = r.Drug + " is already taken, review it; " + short + ": " + lead
 	}
 	return text, lead
 }
 
 // differing keeps one row of each meaning: rows that say the same to the same
-// population are one.
-func differing(rows []applied) []applied {
+// population are one; if apart, only those of the same possible result.
+func differing(rows []applied, apart bool) []applied {
 	var kept []applied
 	for _, a := range rows {
 		if !slices.ContainsFunc(kept, func(b applied) bool {
+			if apart && a.combo != b.combo {
+				return false
+			}
 			return a.text == b.text && a.rule.Population == b.rule.Population && a.indicator == b.indicator && a.card == b.card
 		}) {
 			kept = append(kept, a)

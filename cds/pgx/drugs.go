@@ -68,7 +68,9 @@ type labelNote struct {
 	When *condition          `json:"when"`
 	Keys map[string][]string `json:"keys"` // gene -> keys for which it holds
 	Text string              `json:"text"`
-	Card string              `json:"card"` // a card of its own, if set
+	// Card is "info", "warning" or "critical" if the note deserves a card where
+	// the guideline's rows ask for none.
+	Card string `json:"card"`
 	// Local marks a note for routes on which the guideline does not apply.
 	Local bool `json:"local"`
 }
@@ -213,6 +215,9 @@ func (t *drugTable) link() error {
 		}
 		for i := range d.LabelNotes {
 			n := &d.LabelNotes[i]
+			if _, known := indicatorOf(n.Card); n.Card != "" && !known {
+				return fmt.Errorf("drugs.json: %s: label note with an unknown card %q", d.Name, n.Card)
+			}
 			if err := t.check(n.When); err != nil || n.Text == "" {
 				return fmt.Errorf("drugs.json: %s: label note without text, or %w", d.Name, err)
 			}

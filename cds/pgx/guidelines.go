@@ -204,8 +204,11 @@ func (r *rule) matches(keys map[string]string) bool {
 func (r *rule) version() string { return r.Source }
 
 // indicator is the seriousness of the rule's card; ok is false if it has none.
-func (r *rule) indicator() (Indicator, bool) {
-	switch r.Card {
+func (r *rule) indicator() (Indicator, bool) { return indicatorOf(r.Card) }
+
+// indicatorOf reads the word a knowledge file has for a card.
+func indicatorOf(card string) (Indicator, bool) {
+	switch card {
 	case "info":
 		return Info, true
 	case "warning":

@@ -4,23 +4,32 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 )
+
+// shown is how many characters of a summary are sure to be read: CDS Hooks
+// wants fewer than 140, https://cds-hooks.hl7.org/2.0/#card-attributes.
+const shown = 139
+
+// add appends to a summary what still fits; what does not stands in the rows.
+func add(summary, more string) string {
+	if more != "" && utf8.RuneCountInString(summary)+utf8.RuneCountInString(more) <= shown {
+		return summary + more
+	}
+	return summary
+}
 
 // summary is the one sentence a prescriber reads first: result, then action.
 func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguous bool) string {
-	first := rows[0]
-	for _, a := range rows {
-		if a.card && (!first.card || a.indicator > first.indicator) {
-			first = a
-		}
-	}
+	first := mostSerious(rows)
 	results := c.results(all)
 	if kind != Choices {
 		s := results + ": " + first.lead
 		if words := first.rule.optionWords(c.options(first.rule)); strings.HasPrefix(words, "options: ") {
-			s += "; " + words
-		} else if why := first.rule.why(first.combo.values); why != "" {
-			s += "; " + why
+			return add(s, "; "+words)
+		}
+		if why := first.rule.why(first.combo.values); why != "" {
+			return add(s, "; "+why)
 		}
 		return s
 	}
@@ -35,6 +44,17 @@ func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguo
 		open, _, _ = strings.Cut(first.rule.popul.Settles, ":")
 	}
 	return fmt.Sprintf("%s: %s for %s; not settled: %s", results, first.lead, c.population(first), open)
+}
+
+// mostSerious is the row a summary speaks of.
+func mostSerious(rows []applied) applied {
+	first := rows[0]
+	for _, a := range rows {
+		if a.card && (!first.card || a.indicator > first.indicator) {
+			first = a
+		}
+	}
+	return first
 }
 
 func (c *chart) population(a applied) string {
@@ -73,7 +93,7 @@ func (c *chart) results(all []evidence) string {
 func shortWords(gene string, k key, cand Candidate) string {
 	w := cand.Phenotype
 	if strings.HasPrefix(gene, "HLA-") || w == "" {
-		return k.value
+		return firstOf(k.value, cand.Diplotype)
 	}
 	if gene == "CYP3A5" {
 		w = expresserWords(w)

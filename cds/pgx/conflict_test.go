@@ -1,0 +1,134 @@
+package pgx
+
+import (
+	"strings"
+	"testing"
+)
+
+// contradicting are reports of one gene that contradict each other.
+func contradicting(gene string, results ...Finding) Finding {
+	f := Finding{Gene: gene, State: Conflicting, Notes: []string{"Results differ."}}
+	for _, r := range results {
+		f.Candidates = append(f.Candidates, r.Candidates...)
+		f.Used = append(f.Used, r.Used...)
+	}
+	return f
+}
+
+// TestContradictingLaboratories: what each result would mean is shown side by
+// side, as serious as the most serious of them, and nothing can be accepted.
+func TestContradictingLaboratories(t *testing.T) {
+	acs := one(ordering(clopidogrelTablet, because("I21.4")))
+	a := advised(t, acs, contradicting("CYP2C19", cyp2c19IM, cyp2c19PM))
+	is(t, a, Choices, Warning)
+	if len(a.Rows) != 2 || len(a.Actions) != 0 {
+		t.Fatalf("rows %v, actions %v; want one row for each result and nothing to accept", a.Rows, a.Actions)
+	}
+	says(t, a, "CYP2C19 results contradict each other; whichever is right: avoid clopidogrel (recommended)",
+		"If CYP2C19 is *1/*2 (Intermediate Metabolizer)", "If CYP2C19 is *2/*2 (Poor Metabolizer)", "which CYP2C19 result is right: repeat or confirm the test")
+	a = advised(t, acs, contradicting("CYP2C19", cyp2c19NM, cyp2c19PM))
+	is(t, a, Choices, Warning)
+	says(t, a, "CYP2C19 results contradict each other; if CYP2C19 is *2/*2 (Poor Metabolizer): avoid clopidogrel (recommended)")
+	if !strings.HasPrefix(a.Rows[0].Text, "If CYP2C19 is *1/*1 (Normal Metabolizer): No genotype reason") {
+		t.Errorf("row %q", a.Rows[0].Text)
+	}
+	// The seriousness is that of the worst case.
+	is(t, advised(t, one(ordering(capecitabine, orally)), contradicting("DPYD", dpyd00, found("DPYD", "Reference/Reference", "Normal Metabolizer", "2.0"))), Choices, Critical)
+	is(t, advised(t, one(ordering(azathioprine, orally, because("K50.9"))), tpmtNM, contradicting("NUDT15", nudt15NM, nudt15PM)), Choices, Critical)
+	// Even optional advice is a warning while nobody knows which result holds.
+	is(t, advised(t, one(ordering(omeprazole, orally)), contradicting("CYP2C19", cyp2c19NM, cyp2c19UM)), Choices, Warning)
+	// A site's own word on a drug stands.
+	quiet := one(ordering(omeprazole, orally))
+	quiet.Policy.Severity = map[string]Indicator{"omeprazole": Info}
+	is(t, advised(t, quiet, contradicting("CYP2C19", cyp2c19NM, cyp2c19UM)), Choices, Info)
+	// If neither result asks for anything, the contradiction is still said.
+	rapid := found("CYP2C19", "*1/*17", "Rapid Metabolizer")
+	a = advised(t, acs, contradicting("CYP2C19", cyp2c19NM, rapid))
+	is(t, a, Choices, Info)
+	says(t, a, "CYP2C19 results contradict each other; the guideline asks for no change of clopidogrel either way")
+	// Unknown indication and contradicting results at once.
+	a = advised(t, one(ordering(clopidogrelTablet)), contradicting("CYP2C19", cyp2c19IM, cyp2c19PM))
+	is(t, a, Choices, Warning)
+	says(t, a, "the indication", "which CYP2C19 result is right")
+	if len(a.Rows) != 6 {
+		t.Errorf("%d rows, want one for each result and indication", len(a.Rows))
+	}
+	// One of the results has no row, or no meaning.
+	unassigned := found("CYP2D6", "*1/*22", "Indeterminate", "n/a")
+	a = advised(t, one(ordering(codeine, orally)), contradicting("CYP2D6", cyp2d6UM, unassigned))
+	is(t, a, Choices, Critical)
+	if len(a.Actions) != 0 {
+		t.Errorf("actions %v", a.Actions)
+	}
+}
+
+// TestContradictingHLA: present in one report and absent in another is no
+// reason for a quieter card than present.
+func TestContradictingHLA(t *testing.T) {
+	f := Finding{Gene: "HLA-B", State: Conflicting, Candidates: []Candidate{{Keys: []string{"*15:02 conflicting", "*57:01 negative"}, Phenotype: "*15:02 conflicting"}},
+		Used: []Report{{Reference: "Observation/1", Gene: "HLA-B", Status: "final"}}}
+	a := advised(t, one(ordering(carbamazepine, orally)), f)
+	is(t, a, Choices, Critical)
+	says(t, a, "HLA-B results contradict each other; if HLA-B is *15:02 positive: avoid carbamazepine (recommended)", "No HLA-A result was found", "If HLA-B is *15:02 negative: As far as the tested genes show: No genotype reason")
+	if len(a.Actions) != 0 {
+		t.Errorf("actions %v", a.Actions)
+	}
+	// The contradiction is about another allele than this drug's.
+	quietly(t, SilentStandard, one(ordering(abacavirCode, orally)), f)
+}
+
+// TestResultsWithoutARow: a result without a meaning is said, also where the
+// guideline has no row for it.
+func TestResultsWithoutARow(t *testing.T) {
+	for _, test := range []struct{ code, gene string }{{capecitabine, "DPYD"}, {fluorouracil, "DPYD"}, {carbamazepine, "HLA-B"}, {abacavirCode, "HLA-B"}, {clopidogrelTablet, "CYP2C19"}} {
+		for _, state := range []State{Indeterminate, Unreadable, Unconfirmed, Conflicting} {
+			a := advised(t, one(ordering(test.code, orally)), stateOf(test.gene, state))
+			is(t, a, Unusable, Info)
+			says(t, a, test.gene)
+		}
+	}
+}
+
+// TestReportsThatDoNotFitAreShown: no advice is due by the genotype, and
+// another report says otherwise.
+func TestReportsThatDoNotFitAreShown(t *testing.T) {
+	f := cyp2c19NM
+	f.Differs = true
+	f.Notes = []string{"Example Laboratory reports Poor Metabolizer; by the tables used, *1/*1 is Normal Metabolizer."}
+	a := advised(t, one(ordering(clopidogrelTablet, because("I21.4"))), f)
+	is(t, a, Unusable, Info)
+	says(t, a, "CYP2C19 Normal Metabolizer (*1/*1): not all CYP2C19 reports agree with this", "reports Poor Metabolizer")
+}
+
+// TestWarfarinResultsAreNamed: its guideline is no table of rows, and silence
+// would look as if nothing were known.
+func TestWarfarinResultsAreNamed(t *testing.T) {
+	quietly(t, SilentNotTested, one(ordering("11289", orally)))
+	a := advised(t, one(ordering("11289", orally)), found("CYP2C9", "*3/*3", "Poor Metabolizer", "0.0"), found("VKORC1", "-1639 A/A", ""))
+	is(t, a, Unusable, Info)
+	says(t, a, "CYP2C9 Poor Metabolizer (*3/*3), VKORC1 -1639 A/A: these matter for the dose of warfarin, which this server does not calculate")
+	if a.URL == "" || len(a.Rows) != 0 {
+		t.Errorf("url %q, rows %v", a.URL, a.Rows)
+	}
+	says(t, advised(t, one(ordering("11289", orally)), stateOf("CYP2C9", Unreadable)), "CYP2C9 is reported in words this server does not understand")
+}
+
+// TestSummariesFit: what must be read stands before the cut.
+func TestSummariesFit(t *testing.T) {
+	a := advised(t, one(ordering(codeine, orally)), cyp2d6UM)
+	if n := len([]rune(a.Summary)); n > shown || !strings.HasSuffix(a.Summary, "(not codeine or tramadol)") {
+		t.Errorf("%d characters: %s", n, a.Summary)
+	}
+}
+
+func TestRule20LabelContraindicationsAreShown(t *testing.T) {
+	for code, name := range map[string]string{codeine: "Codeine", tramadol: "Tramadol"} {
+		in := one(ordering(code, orally))
+		in.Patient = aged(8)
+		a := advised(t, in, cyp2d6NM)
+		is(t, a, Recommend, Warning)
+		says(t, a, name+" is contraindicated under 12 years whatever the genotype (label).")
+		in.Patient = aged(12)
+		quietly(t, SilentStandard, in, cyp2d6NM)
+	}
+}
