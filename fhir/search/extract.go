@@ -53,6 +53,7 @@ func (w *walker) walk(n *resource.Node, index int, t *trie) {
 // extraction gathers the entries of one resource.
 type extraction struct {
 	root     *resource.Node
+	base     string // of references to ourselves, see Registry.WithBase
 	entries  []Entry
 	order    []uint64 // of each entry: its parameter's rank and its index
 	patients []string
@@ -102,7 +103,7 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 	if set == nil {
 		return nil, nil, fhir.Errorf(fhir.Invalid, "%q is not a resource type", clip(typ))
 	}
-	x := &extraction{root: root, entries: make([]Entry, 0, 40), order: make([]uint64, 0, 40)}
+	x := &extraction{root: root, base: r.base, entries: make([]Entry, 0, 40), order: make([]uint64, 0, 40)}
 	if id := root.Str("id"); typ == "Patient" && id != "" {
 		x.patient(id)
 	}

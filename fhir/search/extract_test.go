@@ -142,6 +142,43 @@ func TestCompartments(t *testing.T) {
 	}
 }
 
+// TestOwnReferences: an absolute reference below the own base is a relative one.
+func TestOwnReferences(t *testing.T) {
+	const base = "https://fhir.example.org/fhir"
+	plain := testRegistry(t)
+	own := plain.WithBase(base + "/")
+	if own.Hash() != plain.Hash() {
+		t.Error("the base changes the hash: moving a server would rebuild its index")
+	}
+	for reference, want := range map[string]struct {
+		patients string
+		finds    []string // searches, of a server with the base and of one that moved
+	}{
+		base + "/Patient/p1":                        {"p1", []string{"Patient/p1", "p1", base + "/Patient/p1"}},
+		base + "/Patient/p1/_history/2":             {"p1", []string{"Patient/p1", "Patient/p1/_history/2", base + "/Patient/p1/_history/2"}},
+		base + "/Group/p1":                          {"", []string{"Group/p1", base + "/Group/p1"}},
+		base + "/Nonsense/p1":                       {"", []string{base + "/Nonsense/p1"}},
+		"https://fhir.example.org/fhirs/Patient/p1": {"", []string{"https://fhir.example.org/fhirs/Patient/p1"}},
+		"https://elsewhere.example/fhir/Patient/p1": {"", []string{"https://elsewhere.example/fhir/Patient/p1"}},
+		"Patient/p1":                                {"p1", []string{"Patient/p1", "p1", base + "/Patient/p1"}},
+	} {
+		doc := []byte(`{"resourceType":"Observation","id":"o","subject":{"reference":"` + reference + `"}}`)
+		entries, patients, err := own.Index(doc)
+		if err != nil || strings.Join(patients, " ") != want.patients {
+			t.Errorf("%s: compartments %q, %v, want %q", reference, patients, err, want.patients)
+		}
+		for _, query := range want.finds {
+			request, err := own.Parse([]string{"Observation"}, "subject="+query, ParseOptions{Base: base})
+			if err != nil || !Match(entries, request.Query.Where[0]) {
+				t.Errorf("subject=%s does not find %s: %v", query, reference, err)
+			}
+		}
+		if _, patients, _ := plain.Index(doc); len(patients) > 0 && strings.Contains(reference, ":") {
+			t.Errorf("%s: without a base nothing absolute is our own, but compartments are %q", reference, patients)
+		}
+	}
+}
+
 func TestPresent(t *testing.T) {
 	entries, _, err := testRegistry(t).Index(ownResources(t)["observation-pressure"])
 	if err != nil {

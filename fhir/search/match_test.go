@@ -13,6 +13,7 @@ func TestSearches(t *testing.T) {
 	docs["document"] = []byte(`{"resourceType":"DocumentReference","relatesTo":[{"code":"replaces","target":{"reference":"DocumentReference/first"}},{"code":"appends","target":{"reference":"DocumentReference/second"}}]}`)
 	docs["profiled"] = []byte(`{"resourceType":"Patient","meta":{"profile":["http://hospital.example/p|1.0"]}}`)
 	docs["odd"] = []byte(`{"resourceType":"Observation","code":{"coding":[{"system":"http://a.example/x|y","code":"a,b$c\\d"}]},"valueString":"Smith, John"}`)
+	docs["letters"] = []byte(`{"resourceType":"Patient","name":[{"family":"Łukasz"},{"family":"Straße"},{"family":"Æsop"},{"family":"İstanbul"},{"family":"Işık"},{"family":"Γιώργος"}]}`)
 	tests := []struct {
 		doc, query string
 		want       bool
@@ -84,6 +85,16 @@ func TestSearches(t *testing.T) {
 		{"patient", "address=12 elm st", true},
 		{"patient", "address=flat", true},
 		{"patient", "address-city=ørsta", true},
+		{"patient", "address-city=ORSTA", true}, // what has no Ø on its keyboard
+		{"letters", "family=lukasz", true},
+		{"letters", "family=ŁUKASZ", true},
+		{"letters", "family=strasse", true},
+		{"letters", "family=STRAẞE", true},
+		{"letters", "family=aesop", true},
+		{"letters", "family=istanbul", true},
+		{"letters", "family=isik", true},
+		{"letters", "family=ΓΙΩΡΓΟΣ", true},
+		{"letters", "family=ukasz", false},
 		{"patient", "address=home", false},
 		{"patient", "given=bob,mo", true},
 		{"odd", `value-string=smith\, john`, true},

@@ -59,7 +59,8 @@ type Request struct {
 // have are known.
 //
 // The error is Invalid for what cannot be understood, NotSupported for what
-// FHIR knows and this server has not built, TooLarge beyond the limits.
+// FHIR knows and this server has not built, TooLarge beyond the limits. Several
+// faults are several issues of one error.
 //
 // https://hl7.org/fhir/R4/search.html
 func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*Request, error) {
@@ -78,10 +79,47 @@ func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*R
 	}
 	for _, pair := range pairs {
 		if err := p.parameter(pair); err != nil {
-			return nil, err
+			if p.problems = append(p.problems, err); len(p.problems) == maxProblems || fhir.KindOf(err) == fhir.TooLarge {
+				break
+			}
 		}
 	}
+	if len(p.problems) > 0 {
+		return nil, together(p.problems)
+	}
 	return p.finish(), nil
+}
+
+// maxProblems is how many faults of a search are told at once.
+const maxProblems = 20
+
+// together makes one error of all that is wrong with a search. Its kind is the
+// one they share, else Invalid.
+func together(problems []error) error {
+	if len(problems) == 1 {
+		return problems[0]
+	}
+	all := &fhir.Error{Kind: fhir.KindOf(problems[0])}
+	for _, problem := range problems {
+		if fhir.KindOf(problem) != all.Kind {
+			all.Kind = fhir.Invalid
+		}
+	}
+	for _, problem := range problems {
+		issue := fhir.Issue{Message: problem.Error()}
+		if kind := fhir.KindOf(problem); kind != all.Kind {
+			issue.Code = issueCodes[kind]
+		}
+		all.Issues = append(all.Issues, issue)
+	}
+	return all
+}
+
+// issueCodes are the codes of faults that stand beside others, by
+// https://hl7.org/fhir/R4/valueset-issue-type.html.
+var issueCodes = map[fhir.Kind]string{
+	fhir.NotSupported: "not-supported",
+	fhir.TooLarge:     "too-long",
 }
 
 // pair is one parameter of a query string, decoded.
@@ -130,6 +168,8 @@ type parser struct {
 	results  []string // result parameters that were used, for the self link
 	sortKeys string
 	seen     map[string]bool // result parameters that were there
+	problems []error
+	listed   bool // an error has told the known names
 }
 
 // scope decides which types are searched.
@@ -180,7 +220,7 @@ func (p *parser) parameter(in pair) error {
 	}
 	if head, _, chained := strings.Cut(in.name, "."); chained {
 		head, _, _ = strings.Cut(head, ":")
-		if params, err := p.lookup(head); err == nil && params[0].Type == TypeReference {
+		if param, err := p.lookupQuiet(head); err == nil && param.Type == TypeReference {
 			return p.refuse(in.name, fhir.Errorf(fhir.NotSupported, "chained parameters such as %s are not supported by this server", clip(in.name)))
 		}
 	}
@@ -252,6 +292,10 @@ func (p *parser) unknown(name string) error {
 	case len(p.request.Query.Types) == 1:
 		where = p.request.Query.Types[0]
 	}
+	if p.listed {
+		return fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s", clip(name), where, hint(name, names))
+	}
+	p.listed = true
 	return fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s. Known are: %s",
 		clip(name), where, hint(name, names), strings.Join(nearFirst(name, names), ", "))
 }

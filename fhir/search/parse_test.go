@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -218,6 +219,53 @@ func TestParseErrors(t *testing.T) {
 		_, err := parse(t, test.types, test.query, ParseOptions{})
 		if err == nil || fhir.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says) {
 			t.Errorf("%s?%s:\n got %v (kind %d)\nwant kind %d saying %q", test.types, clip(test.query), err, fhir.KindOf(err), test.kind, test.says)
+		}
+	}
+}
+
+// TestAllFaultsAtOnce: a client hears of every parameter that is wrong.
+func TestAllFaultsAtOnce(t *testing.T) {
+	tests := []struct {
+		query string
+		kind  fhir.Kind
+		want  []string // code and a part of the message of each issue
+	}{
+		{"nmae=x&birthdate=soon&gender=male&_count=x", fhir.Invalid, []string{" did you mean \"name\"", " birthdate", " _count"}},
+		{"name:exact=x&link.name=y", fhir.NotSupported, []string{" :exact", " link.name"}},
+		{"foo=1&_has:Observation:patient:code=1", fhir.Invalid, []string{" foo", "not-supported _has"}},
+		{"foo=1&bar=2", fhir.Invalid, []string{" Known are: ", " bar"}},
+		{"foo.bar=1&foo=2", fhir.Invalid, []string{" Known are: ", " foo"}},
+		{strings.Repeat("foo=1&", 1000), fhir.Invalid, slices.Repeat([]string{" foo"}, 20)},
+	}
+	for _, test := range tests {
+		_, err := parse(t, "Patient", test.query, ParseOptions{})
+		var got *fhir.Error
+		if !errors.As(err, &got) || got.Kind != test.kind || len(got.Issues) != len(test.want) {
+			t.Errorf("%.60s: %v, want kind %d and %d issues", test.query, err, test.kind, len(test.want))
+			continue
+		}
+		for i, want := range test.want {
+			code, text, _ := strings.Cut(want, " ")
+			if issue := got.Issues[i]; issue.Code != code || !strings.Contains(issue.Message, text) {
+				t.Errorf("%.60s: issue %d is %q %q, want %q", test.query, i, issue.Code, issue.Message, want)
+			}
+		}
+		if n := strings.Count(fmt.Sprint(got.Issues), "Known are"); n > 1 {
+			t.Errorf("%.60s: the names are listed %d times", test.query, n)
+		}
+	}
+}
+
+// TestHints: a hint must look like what it stands for.
+func TestHints(t *testing.T) {
+	for name, want := range map[string]string{"nam": "name", "brithdate": "birthdate", "Gender": "gender", "_language": "language", "foo": "", "x": "", "": "", "near": ""} {
+		_, err := parse(t, "Patient", name+"=1", ParseOptions{})
+		if err == nil {
+			t.Fatalf("%s is known", name)
+		}
+		_, got, _ := strings.Cut(err.Error(), "did you mean \"")
+		if got, _, _ = strings.Cut(got, "\""); got != want {
+			t.Errorf("%q: did you mean %q, want %q", name, got, want)
 		}
 	}
 }

@@ -109,6 +109,14 @@ func indexReference(x *extraction, p *Param, typ string, n *resource.Node) {
 }
 
 func (x *extraction) link(p *Param, l link) {
+	if x.base != "" {
+		// What is below our own base is found in both its forms.
+		if rest, ok := strings.CutPrefix(l.url, x.base); ok {
+			if key, _, ok := relative(rest); ok {
+				x.link(p, link{key: key, version: l.version})
+			}
+		}
+	}
 	if p.compartment && l.key.Type == "Patient" {
 		x.patient(l.key.ID)
 	}

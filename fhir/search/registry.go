@@ -25,6 +25,7 @@ type Registry struct {
 	types  map[string]*typeParams
 	common *typeParams // what every type has
 	hash   string
+	base   string // of our own FHIR API, with a slash at its end; "" if unknown
 }
 
 // typeParams are the parameters of one resource type.
@@ -88,6 +89,19 @@ func NewRegistry() (*Registry, error) {
 	}
 	r.hash = r.fingerprint()
 	return r, nil
+}
+
+// WithBase returns a registry for a server with that FHIR base URL: its Extract
+// and Index take an absolute reference below the base for one to a resource of
+// our own. The hash stays: which references are our own is decided when a
+// resource is written, and does not change when the server moves.
+func (r *Registry) WithBase(base string) *Registry {
+	out := *r
+	out.base = ""
+	if base != "" {
+		out.base = strings.TrimSuffix(base, "/") + "/"
+	}
+	return &out
 }
 
 // compileAll compiles the parameters of the compiler's type, composites last
@@ -247,7 +261,7 @@ func (r *Registry) Params(typ string) []*Param {
 }
 
 // Hash names the definitions and the encoding: two registries with one hash
-// give the same entries for the same resource.
+// and one base give the same entries for the same resource.
 func (r *Registry) Hash() string { return r.hash }
 
 // fingerprint hashes what decides about entries: the places, types and names of

@@ -14,7 +14,7 @@ import (
 // String parameters: https://hl7.org/fhir/R4/search.html#string. A value
 // matches if it starts with the search text, both folded.
 
-// fold returns s in lower case, without combining marks, apostrophes and full
+// fold returns s in lower case, without combining marks (ł is l, ß is ss), apostrophes and full
 // stops, and with one space for each other run of what is neither letter nor
 // digit; none at the ends.
 func fold(s string) string {
@@ -64,14 +64,21 @@ func foldRunes(s string) string {
 			out.WriteByte(' ')
 		}
 		gap = false
-		switch r {
-		case 'ß', 'ẞ':
-			out.WriteString("ss")
-		default:
-			out.WriteRune(unicode.ToLower(r))
+		r = unicode.ToLower(r)
+		if plain, ok := plainLetters[r]; ok {
+			out.WriteString(plain)
+		} else {
+			out.WriteRune(r)
 		}
 	}
 	return out.String()
+}
+
+// plainLetters are what people without the key write for letters that Unicode
+// does not take apart into a letter and a mark.
+var plainLetters = map[rune]string{
+	'ß': "ss", 'æ': "ae", 'œ': "oe", 'ø': "o", 'ł': "l", 'đ': "d", 'ð': "d", 'þ': "th",
+	'ħ': "h", 'ŧ': "t", 'ŋ': "n", 'ĸ': "k", 'ı': "i", 'ς': "σ",
 }
 
 // Parts of HumanName and Address that string searches look at.

@@ -16,7 +16,8 @@ func nearFirst(wrong string, names []string) []string {
 
 // hint returns ` (did you mean "x"?)` if a name is near enough, else "".
 func hint(wrong string, names []string) string {
-	best, at := farther, ""
+	// At most half of the name may be wrong: "foo" does not look like "_id".
+	best, at := min(farther, len(wrong)/2+1), ""
 	for _, name := range names {
 		if d := distance(wrong, name); d < best {
 			best, at = d, name
