@@ -1,12 +1,17 @@
 package embedded
 
 import (
+	"bytes"
+	"log/slog"
+	"path/filepath"
 	"testing"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
 	"go.uber.org/goleak"
 
+	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/store"
 	"github.com/starling-fhir/starling/fhir/store/storetest"
 )
@@ -41,4 +46,36 @@ func openTuned(tb testing.TB, clock func() time.Time, tuning tuning) *Store {
 	}
 	s.tuning = tuning
 	return s
+}
+
+// TestCloseLeavesNoLog checks that a clean stop leaves nothing to replay, which
+// is what makes the next start quick.
+func TestCloseLeavesNoLog(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(dir, Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := fhir.Body{Head: []byte(`{"resourceType":"Patient","meta":{`), Tail: append([]byte(`},"note":"`), append(bytes.Repeat([]byte("x"), 100_000), `"}`...)...)}
+	if _, err := s.Write(t.Context(), []store.Change{{Key: fhir.Key{Type: "Patient", ID: "p1"}, Method: fhir.Create, Body: body}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	replayed := 0
+	db, err := pebble.Open(filepath.Join(dir, "db"), &pebble.Options{
+		FormatMajorVersion: pebble.FormatNewest,
+		Logger:             pebbleLogger{slog.New(slog.DiscardHandler)},
+		EventListener:      &pebble.EventListener{TableCreated: func(pebble.TableCreateInfo) { replayed++ }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if replayed > 0 {
+		t.Errorf("opening it again replayed a log into %d tables", replayed)
+	}
 }

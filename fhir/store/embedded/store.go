@@ -305,7 +305,11 @@ func (s *Store) Close() error {
 	}
 	close(s.stop)
 	s.workers.Wait()
-	if err := errors.Join(s.db.Close(), s.lock.Close()); err != nil {
+	var flushed error
+	if s.failed == nil {
+		flushed = s.db.Flush() // so that the next Open has no log to replay
+	}
+	if err := errors.Join(flushed, s.db.Close(), s.lock.Close()); err != nil {
 		return fhir.Wrap(fhir.Internal, err, "closing the store")
 	}
 	return nil
