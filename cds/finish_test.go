@@ -177,14 +177,17 @@ func TestEscape(t *testing.T) {
 		{"- item", `\- item`},
 		{"# heading", `\# heading`},
 		{"1. item", `1\. item`},
-		{"1.25 mg", `1\.25 mg`},
+		{"1.25 mg", "1.25 mg"},
 		{"dose 1.25", "dose 1.25"},
-		{"<b>x</b> [y](z)", `\<b\>x\</b\> \[y\](z)`},
+		{"<b>x</b> [y](z)", `\<b>x\</b> \[y\](z)`},
 		{"see https://evil.example or www.evil.example", `see https\://evil.example or www\.evil.example`},
 		{"a@b.example", `a\@b.example`},
 		{"&lt; `code` ~~no~~", "\\&lt; \\`code\\` \\~\\~no\\~\\~"},
 		{`back\slash`, `back\\slash`},
-		{"-1639 G>A", `\-1639 G\>A`},
+		{"-1639 G>A", "-1639 G>A"},
+		{"> quote", `\> quote`},
+		{"---", `\---`},
+		{"A & B &amp;", `A & B \&amp;`},
 		{"bell\a", "bell"},
 	}
 	for _, test := range tests {
@@ -207,7 +210,7 @@ func TestEscape(t *testing.T) {
 					t.Fatalf("%q ends in an escape", escaped)
 				}
 				plain.WriteByte(escaped[i])
-			case strings.IndexByte("*_|<>[]`", c) >= 0:
+			case strings.IndexByte("*_|<[]`", c) >= 0:
 				t.Fatalf("bare %c in %q", c, escaped)
 			default:
 				plain.WriteByte(c)

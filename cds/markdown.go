@@ -3,12 +3,14 @@ package cds
 import (
 	"strings"
 	"unicode"
+	"unicode/utf8"
 )
 
 // Escape returns text for a card's detail such that GitHub-flavoured Markdown
 // shows it as it is: star alleles keep their stars, a table cell stays one
-// cell, and what a user typed becomes neither markup nor a link. Line breaks
-// become spaces.
+// cell, and what a user typed becomes neither markup nor a link. What is plain
+// where it stands ("G>A", "1.25 mg") stays as it is, for those who read the
+// source. Line breaks become spaces.
 //
 // https://github.github.com/gfm/#backslash-escapes
 func Escape(text string) string {
@@ -16,14 +18,21 @@ func Escape(text string) string {
 	var out strings.Builder
 	out.Grow(len(text) + len(text)/4)
 	for i, r := range text {
+		next := rune(-1) // the end of the line
+		if after := i + utf8.RuneLen(r); after < len(text) {
+			next, _ = utf8.DecodeRuneInString(text[after:])
+		}
+		apart := next == ' ' || next == -1 // a marker of a list stands apart
 		switch {
 		case unicode.IsControl(r):
 			continue
-		case strings.ContainsRune("\\`*_[]<>|~&@$", r),
-			i == 0 && strings.ContainsRune("#+-=", r),
-			r == ':' && strings.HasPrefix(text[i:], "://"),                                // no autolink
-			r == '.' && i >= 3 && strings.EqualFold(text[i-3:i], "www"),                   // no autolink
-			(r == '.' || r == ')') && i > 0 && strings.Trim(text[:i], "0123456789") == "": // no ordered list
+		case strings.ContainsRune("\\`*_[]<|~@$", r),
+			r == '&' && (next == '#' || unicode.IsLetter(next)), // no entity
+			i == 0 && strings.ContainsRune("#=>", r),
+			i == 0 && (r == '-' || r == '+') && (apart || next == r),
+			r == ':' && strings.HasPrefix(text[i:], "://"),                                         // no autolink
+			r == '.' && i >= 3 && strings.EqualFold(text[i-3:i], "www"),                            // no autolink
+			(r == '.' || r == ')') && apart && i > 0 && strings.Trim(text[:i], "0123456789") == "": // no ordered list
 			out.WriteByte('\\')
 		}
 		out.WriteRune(r)

@@ -307,7 +307,7 @@ func (c *chart) recommend(all []evidence, rows []applied, gap bool) *Advice {
 	}
 	for _, e := range all {
 		if !e.known() && partial {
-			a.Notes = append(a.Notes, missingWords([]evidence{e})+": the advice rests on the other gene.")
+			a.Notes = append(a.Notes, capital(missingWords([]evidence{e}))+": the advice rests on the other gene.")
 			a.Settles = append(a.Settles, "a "+e.gene+" result")
 		}
 	}
@@ -365,9 +365,15 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 	if !own && !drug {
 		a.Indicator = max(a.Indicator, Warning)
 	}
-	a.Summary = fmt.Sprintf("%s; if %s: %s", start, c.states(first.combo, all), first.lead)
-	if !slices.ContainsFunc(rows, func(r applied) bool { return r.lead != first.lead }) && !gap {
-		a.Summary = fmt.Sprintf("%s; whichever is right: %s", start, first.lead)
+	forWhom := ""
+	if first.member == unknown && first.rule.popul != nil {
+		forWhom = " for " + first.rule.popul.Words
+	}
+	other := func(r applied) bool { return r.rule.Population == first.rule.Population && r.lead != first.lead }
+	if gap || slices.ContainsFunc(rows, other) {
+		a.Summary = fmt.Sprintf("%s; if %s: %s%s", start, c.states(first.combo, all), first.lead, forWhom)
+	} else {
+		a.Summary = fmt.Sprintf("%s; whichever is right: %s%s", start, first.lead, forWhom)
 	}
 	return a
 }
@@ -428,7 +434,7 @@ func (c *chart) unusable(all []evidence) (*Advice, string) {
 	}
 	for _, e := range all {
 		if e.state == NoResult {
-			a.Notes = append(a.Notes, missingWords([]evidence{e})+".")
+			a.Notes = append(a.Notes, capital(missingWords([]evidence{e}))+".")
 		}
 		if e.state != Known {
 			a.Settles = append(a.Settles, "a final, unambiguous "+e.gene+" result")

@@ -216,14 +216,6 @@ func (c *chart) notes(kind AdviceKind, all []evidence, rows []applied) []string 
 		}
 	}
 	add(evidenceNotes(findings)...)
-	for _, f := range findings {
-		if kind != Unusable {
-			break
-		}
-		for _, i := range f.Ignored {
-			add(fmt.Sprintf("%s: a report was set aside: %s.", f.Gene, strings.TrimSuffix(i.Reason, ".")))
-		}
-	}
 	if c.what.byName {
 		add("The order has no code; it was recognised by its exact name.")
 	}
@@ -257,7 +249,7 @@ func (c *chart) notes(kind AdviceKind, all []evidence, rows []applied) []string 
 		add("Not searched: " + m + ".")
 	}
 	for _, u := range c.in.Unread {
-		if u.Gene == "" || slices.Contains(c.drug.Genes, u.Gene) {
+		if u.Gene == "" || (slices.Contains(c.drug.Genes, u.Gene) && !slices.ContainsFunc(notes, func(n string) bool { return u.Reference != "" && strings.HasPrefix(n, u.Reference+" ") })) {
 			add(fmt.Sprintf("%s could not be read: %s.", orElse(u.Reference, "A genetic result"), strings.TrimSuffix(u.Reason, ".")))
 		}
 	}

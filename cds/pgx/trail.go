@@ -42,7 +42,8 @@ func trail(findings []Finding, rows []applied) []Step {
 	return steps
 }
 
-// reportWords names a report: its value, laboratory, assay and date.
+// reportWords names a report: its value, laboratory, assay and date, and what
+// was looked for.
 func reportWords(r Report) string {
 	value := ""
 	if len(r.Values) > 0 {
@@ -50,7 +51,11 @@ func reportWords(r Report) string {
 	} else if r.Quantity != nil {
 		value = strings.TrimSpace(num(*r.Quantity) + " " + r.Unit)
 	}
-	return value + provenance(r)
+	tested := ""
+	if len(r.Tested) > 0 {
+		tested = "; tested " + strings.Join(r.Tested, ", ")
+	}
+	return value + provenance(r) + tested
 }
 
 // provenance is ", laboratory, assay, date" as far as known.
@@ -68,27 +73,12 @@ func provenance(r Report) string {
 	return s
 }
 
-// evidenceNotes say for each gene what the advice rests on: result, laboratory,
-// assay, date and the alleles tested.
+// evidenceNotes are what a reader must know of the results themselves.
 func evidenceNotes(findings []Finding) []string {
 	var notes []string
 	for _, f := range findings {
-		for _, r := range f.Used {
-			where := strings.TrimPrefix(provenance(r), ", ")
-			if where == "" {
-				where = "laboratory, assay and date not given"
-			}
-			tested := "alleles tested not given"
-			if len(r.Tested) > 0 {
-				tested = "tested " + strings.Join(r.Tested, ", ")
-			}
-			note := fmt.Sprintf("%s: %s; %s.", resultWords(&f), where, tested)
-			if r.OwnCall {
-				note += " This is not a laboratory's report: confirm before acting."
-			}
-			if !slices.Contains(notes, note) {
-				notes = append(notes, note)
-			}
+		if slices.ContainsFunc(f.Used, func(r Report) bool { return r.OwnCall }) {
+			notes = append(notes, fmt.Sprintf("%s is not a laboratory's report: confirm before acting.", resultWords(&f)))
 		}
 		notes = append(notes, f.Notes...)
 	}

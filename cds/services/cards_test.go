@@ -61,10 +61,10 @@ func TestCard(t *testing.T) {
 	if card.Source.Label != "CPIC" || card.Source.URL != "https://example.org/g" || card.Source.Topic == nil {
 		t.Errorf("source %+v", card.Source)
 	}
-	for _, want := range []string{"Order: clopidogrel 75 MG Oral Tablet", "Avoid it (strong recommendation)", "- it does not work",
+	for _, want := range []string{"Order: clopidogrel 75 MG Oral Tablet", "\n\nAvoid it", "Because: it does not work",
 		"| Gene | Result | Phenotype | Laboratory | Assay | Date | Alleles tested |",
 		`| CYP2C19 | \*2/\*2 | Poor Metabolizer (activity score 0.0) | A lab | An assay | 2026-01-02 | \*2, \*3 |`,
-		"- another test", "- a note", "- small variants only", "- Not used: Observation/old (entered in error)", "Evidence: Observation/g1. Rule: r1, v1"} {
+		"What would settle this: another test", "- a note", "- small variants only", "- Not used: Observation/old (entered in error)", "Evidence: Observation/g1. Rule: r1, v1 (strong recommendation)"} {
 		if !strings.Contains(card.Detail, want) {
 			t.Errorf("the detail lacks %q:\n%s", want, card.Detail)
 		}

@@ -41,7 +41,7 @@ func detail(a *pgx.Advice, ev *evidence) string {
 	}
 	advice(&b, a)
 	notes := notes(a)
-	results(&b, a.Findings, notes)
+	results(&b, a.Findings)
 	bullets(&b, "What would settle this", a.Settles)
 	bullets(&b, "Please note", notes)
 	bullets(&b, "Not searched", slices.DeleteFunc(slices.Clone(ev.Missing), func(m string) bool { return said(notes, m) }))
@@ -58,8 +58,8 @@ func advice(b *strings.Builder, a *pgx.Advice) {
 	case len(a.Rows) == 1:
 		r := a.Rows[0]
 		b.WriteString(cds.Escape(r.Text))
-		if words := rowWords(r); words != "" {
-			b.WriteString(" (" + words + ")")
+		if r.Population != "" {
+			b.WriteString(" This is the advice for " + cds.Escape(r.Population) + ".")
 		}
 		b.WriteString("\n\n")
 		bullets(b, "Because", r.Because)
@@ -74,38 +74,13 @@ func advice(b *strings.Builder, a *pgx.Advice) {
 			if because == nil {
 				own = strings.Join(r.Because, "; ")
 			}
-			rows = append(rows, []string{first(r.Population, "all"), match(r.Match), r.Text, own, first(strengths[r.Strength], r.Strength)})
+			rows = append(rows, []string{first(r.Population, "all"), r.Text, own, first(strengths[r.Strength], r.Strength)})
 		}
-		table(b, []string{"For", "Result", "Advice", "Because", "Strength"}, rows)
+		table(b, []string{"For", "Advice", "Because", "Strength"}, rows)
 		bullets(b, "Because", because)
 	case utf8.RuneCountInString(a.Summary) > cds.MaxSummary: // the card's summary is cut
 		b.WriteString(cds.Escape(a.Summary) + "\n\n")
 	}
-}
-
-// rowWords says for whom a row is and how strong it is.
-func rowWords(r pgx.Row) string {
-	var parts []string
-	if r.Population != "" {
-		parts = append(parts, "for: "+r.Population)
-	}
-	if r.Strength != "" {
-		parts = append(parts, first(strengths[r.Strength], r.Strength))
-	}
-	return cds.Escape(strings.Join(parts, "; "))
-}
-
-// match says which results led to a row.
-func match(keys map[string]string) string {
-	genes := make([]string, 0, len(keys))
-	for gene := range keys {
-		genes = append(genes, gene)
-	}
-	slices.Sort(genes)
-	for i, gene := range genes {
-		genes[i] = gene + " " + keys[gene]
-	}
-	return strings.Join(genes, ", ")
 }
 
 // said reports whether one of the notes says this already.
@@ -114,8 +89,8 @@ func said(notes []string, text string) bool {
 }
 
 // results writes the table of genes with laboratory, assay, date and tested
-// alleles where they are known and no note says them.
-func results(b *strings.Builder, findings []pgx.Finding, notes []string) {
+// alleles where they are known.
+func results(b *strings.Builder, findings []pgx.Finding) {
 	header := []string{"Gene", "Result", "Phenotype", "Laboratory", "Assay", "Date", "Alleles tested"}
 	var rows [][]string
 	for _, f := range findings {
@@ -124,13 +99,13 @@ func results(b *strings.Builder, findings []pgx.Finding, notes []string) {
 			results = once(results, c.Diplotype)
 		}
 		for _, r := range f.Used {
-			if said(notes, provenance(r)) {
-				continue
-			}
 			laboratories, assays, dates = once(laboratories, r.Laboratory), once(assays, r.Assay), once(dates, day(r))
 			for _, t := range r.Tested {
 				tested = once(tested, t)
 			}
+		}
+		if len(tested) == 0 && len(f.Used) > 0 {
+			tested = []string{"not given"}
 		}
 		result := first(some(results, " or "), states[f.State])
 		if f.State != pgx.Known && len(results) > 0 {
@@ -140,17 +115,6 @@ func results(b *strings.Builder, findings []pgx.Finding, notes []string) {
 			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested, ", ")})
 	}
 	table(b, header, rows)
-}
-
-// provenance is where a result comes from in one line: laboratory, assay, date.
-func provenance(r pgx.Report) string {
-	var parts []string
-	for _, part := range []string{r.Laboratory, r.Assay, day(r)} {
-		if part != "" {
-			parts = append(parts, part)
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // day is the date of a result; "" if unknown.
@@ -222,9 +186,14 @@ func table(b *strings.Builder, header []string, rows [][]string) {
 	b.WriteString("\n")
 }
 
-// bullets writes a list under a title; nothing if it is empty.
+// bullets writes a list under a title, one item beside it; nothing if it is
+// empty.
 func bullets(b *strings.Builder, title string, list []string) {
-	if len(list) == 0 {
+	switch len(list) {
+	case 0:
+		return
+	case 1:
+		b.WriteString(title + ": " + cds.Escape(list[0]) + "\n\n")
 		return
 	}
 	b.WriteString(title + ":\n\n")
@@ -263,6 +232,9 @@ func evidenceLine(a *pgx.Advice) string {
 		rule := r.ID
 		if r.Version != "" {
 			rule += ", " + r.Version
+		}
+		if words := first(strengths[r.Strength], r.Strength); words != "" && len(a.Rows) == 1 { // several have a table
+			rule += " (" + words + ")"
 		}
 		rules = once(rules, rule)
 	}
