@@ -168,6 +168,9 @@ func (c *geneCase) conclude() Finding {
 			f.Used = append(f.Used, e.report)
 		}
 	}
+	f.Differs = f.Differs || len(c.unreadable)+len(c.unread) > 0 || (haveLab && slices.ContainsFunc(c.early, func(e labEvidence) bool {
+		return !slices.ContainsFunc(counted, func(o labEvidence) bool { return slices.Equal(o.report.Values, e.report.Values) })
+	}))
 	for _, r := range c.unreadable {
 		c.ignore(r, "cannot be read")
 		c.note("A result reads %q, which is not understood.", strings.Join(unique(r.Values), " | "))
@@ -229,6 +232,7 @@ func (c *geneCase) weigh(counted []labEvidence) {
 	}
 	for _, r := range doubtful {
 		c.note("%s: %s.", r.name(), r.doubt)
+		c.finding.Differs = c.finding.Differs || len(complete)+len(terms) > 0
 		for _, gt := range r.genotypes {
 			if len(complete)+len(terms) == 0 {
 				c.add(c.doubted(gt))

@@ -101,9 +101,11 @@ type Finding struct {
 	// Notes are sentences a reader of a card should see: differences between
 	// laboratories, old cut-offs, "small variants only".
 	Notes []string
-	// Differs says that a laboratory's phenotype or score is not what its
-	// genotype gives by today's tables. The genotype counts; the difference,
-	// which Notes names, is worth showing even where no advice is due.
+	// Differs says that not all reports fit the candidates: a laboratory's
+	// phenotype or score is not what its genotype gives by today's tables, a
+	// preliminary report says otherwise, or another report could not be read
+	// or has no meaning. The candidates count; the difference, which Notes or
+	// Ignored name, is worth showing even where no advice is due.
 	Differs bool
 }
 

@@ -295,6 +295,7 @@ func (c *geneCase) weighHLA(counted []labEvidence) {
 		switch n := len(e.reading.typed); {
 		case e.reading.doubt != "":
 			c.note("%s: %s.", nameReport(e.report), e.reading.doubt)
+			f.Differs = true
 		case n == 2:
 			merge(c.gene.typedStatuses(e.reading.typed))
 			typed = e.reading.typed
