@@ -249,7 +249,7 @@ func TestRule08TargetsAreComparedWithTheDraft(t *testing.T) {
 	}
 	a := advised(t, in(125), tpmtIM, nudt15NM) // 2.5 mg/kg
 	is(t, a, Recommend, Warning)
-	says(t, a, "30-80 % of the normal starting dose (the guideline assumes 2-3 mg/kg/day)")
+	says(t, a, "30-80 % of the normal starting dose", "The guideline assumes a normal start of 2-3 mg/kg/day.")
 	quietly(t, SilentCondition, in(75), tpmtIM, nudt15NM) // 1.5 mg/kg is below 80 % of 2 mg/kg
 	noWeight := in(125)
 	noWeight.Patient.WeightKg = nil
@@ -283,7 +283,7 @@ func TestRule09Thiopurines(t *testing.T) {
 		indicator          Indicator
 	}{
 		{"mercaptopurine TPMT PM in leukaemia", mercaptopurine, "C91.0", []Finding{tpmtPM, nudt15NM}, "three times a week", Critical},
-		{"mercaptopurine NUDT15 PM in leukaemia", mercaptopurine, "C91.0", []Finding{tpmtNM, nudt15PM}, "10 mg/m² a day, daily", Critical},
+		{"mercaptopurine NUDT15 PM in leukaemia", mercaptopurine, "C91.0", []Finding{tpmtNM, nudt15PM}, "10 mg/m² every day", Critical},
 		{"mercaptopurine TPMT PM in Crohn's disease", mercaptopurine, "K50.9", []Finding{tpmtPM, nudt15NM}, "Avoid mercaptopurine", Critical},
 		{"azathioprine PM in Crohn's disease", azathioprine, "K50.9", []Finding{tpmtPM, nudt15NM}, "Avoid azathioprine", Critical},
 		{"thioguanine IM", thioguanine, "C91.0", []Finding{tpmtIM, nudt15NM}, "50-80 % of the normal starting dose", Warning},

@@ -72,6 +72,9 @@ func (r *rule) text(options []string) string {
 			steps = steps[1:]
 		}
 	}
+	if r.Normal != nil {
+		add("the guideline assumes a normal start of " + r.Normal.words())
+	}
 	var used []string // what to do if the drug is used all the same
 	for _, step := range steps {
 		if a.Kind == "adjust_dose" || a.Kind == "standard" || strings.HasPrefix(step, "if ") {
@@ -141,9 +144,6 @@ func (r *rule) doseSteps(named bool) []string {
 		return nil
 	}
 	of := ofWords[r.Of]
-	if r.Normal != nil {
-		of += " (the guideline assumes " + r.Normal.words() + ")"
-	}
 	names := strings.NewReplacer(" OF DRUG", "", " DRUG", "")
 	if named {
 		names = strings.NewReplacer(" OF DRUG", " of "+r.Drug, " DRUG", " "+r.Drug)
@@ -173,6 +173,8 @@ func (r *rule) doseSteps(named bool) []string {
 		add("start DRUG at %s times %s%s", dash(d.StartMultiplier[0], d.StartMultiplier[1]), of, most)
 	case d.StartFoldReduction != nil:
 		add("start DRUG at %s %% of %s%s", num(100 / *d.StartFoldReduction), of, frequency)
+	case d.StartMgPerM2Day != nil && d.Frequency == "daily":
+		add("start DRUG at %s mg/m² every day", num(*d.StartMgPerM2Day))
 	case d.StartMgPerM2Day != nil:
 		add("start DRUG at %s mg/m² a day%s", num(*d.StartMgPerM2Day), frequency)
 	case d.StartTotalMgPerDay != nil:
