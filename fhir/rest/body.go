@@ -22,12 +22,21 @@ type body struct {
 	ctx     context.Context
 	restart func() // starts the request's time anew
 	held    int64  // of server.working
+	trees   int64  // of server.values
 }
 
-// release gives back the share of the working limit.
+// What is smaller takes no share of the limits, so that small writes never wait
+// behind huge bundles.
+const (
+	smallBody = 256 << 10 // bytes
+	smallTree = 16 << 10  // JSON values
+)
+
+// release gives back the shares of the limits.
 func (b *body) release() {
 	b.server.working.Release(b.held)
-	b.held = 0
+	b.server.values.Release(b.trees)
+	b.held, b.trees = 0, 0
 }
 
 // resource reads and decodes a resource.
@@ -42,8 +51,17 @@ func (b *body) resource() (*resource.Node, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, fhir.Errorf(fhir.Invalid, "the request has no body")
 	}
-	if n := values(data); n > b.server.Limits.Values {
+	n := values(data)
+	if n > b.server.Limits.Values {
 		return nil, fhir.Errorf(fhir.TooLarge, "the body has more than %d JSON values", b.server.Limits.Values)
+	}
+	if n > smallTree {
+		// Whoever waits here holds a share of working, and whoever holds a share
+		// of this waits for nothing more.
+		if err := b.server.values.Acquire(b.ctx, int64(n)); err != nil {
+			return nil, err
+		}
+		b.trees = int64(n)
 	}
 	b.restart()
 	root, err := resource.Decode(bytes.TrimPrefix(data, []byte("\ufeff")))
@@ -126,20 +144,23 @@ func (b *body) read(most int64) ([]byte, error) {
 	default:
 		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", clip(encoding))
 	}
-	if known {
+	if known && b.in.ContentLength > smallBody {
 		if err := b.server.working.Acquire(b.ctx, b.in.ContentLength); err != nil {
 			return nil, err
 		}
 		b.held = b.in.ContentLength
 	}
 	var data bytes.Buffer
+	if known {
+		data.Grow(int(b.in.ContentLength) + bytes.MinRead)
+	}
 	for {
 		const step = 1 << 20
 		n, err := io.CopyN(&data, from, step)
 		if int64(data.Len()) > most {
 			return nil, tooLarge
 		}
-		if !known {
+		if !known && data.Len() > smallBody {
 			if !b.server.working.TryAcquire(n) {
 				return nil, fhir.Errorf(fhir.Throttled, "the server is busy with other large requests; try again")
 			}

@@ -16,6 +16,7 @@ type entry struct {
 	fullURL string // "" if it has none
 	row     *interaction
 	request *request
+	head    bool // the answer is wanted without its body
 
 	write  *write // in a transaction, of an entry that writes
 	answer *answer
@@ -111,7 +112,7 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 	if err != nil {
 		return at(err, where+".request")
 	}
-	req.entry, e.request, e.row = e, req, row
+	req.entry, e.request, e.row, e.head = e, req, row, method == "HEAD"
 	req.ifMatch, req.ifNoneMatch, req.ifNoneExist = in.Str("ifMatch"), in.Str("ifNoneMatch"), in.Str("ifNoneExist")
 	if since := in.Str("ifModifiedSince"); since != "" {
 		if req.ifModifiedSince, err = time.Parse(time.RFC3339, since); err != nil {
@@ -134,8 +135,10 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 
 // entryRequest finds the interaction of an entry's method and url.
 func (s *Server) entryRequest(r *request, method, path string) (*request, *interaction, error) {
-	if rest, ok := strings.CutPrefix(path, s.Base); ok && (rest == "" || rest[0] == '/' || rest[0] == '?') {
+	if rest, ok := cutBase(path, s.Base); ok {
 		path = rest
+	} else if rest, ok := cutBase(path, s.basePath); ok && s.basePath != "" {
+		path = rest // relative to the host rather than to the base
 	} else if strings.Contains(strings.SplitN(path, "?", 2)[0], "://") {
 		return nil, nil, fhir.Errorf(fhir.Invalid, "request.url %s is not below %s", clip(path), s.Base)
 	}
@@ -168,6 +171,12 @@ func (s *Server) entryRequest(r *request, method, path string) (*request, *inter
 		query:   query,
 		prefer:  prefer,
 	}, row, nil
+}
+
+// cutBase returns what stands behind a base URL or path.
+func cutBase(path, base string) (string, bool) {
+	rest, ok := strings.CutPrefix(path, base)
+	return rest, ok && (rest == "" || rest[0] == '/' || rest[0] == '?')
 }
 
 // members checks that an object of a Bundle has only members that R4 knows, of

@@ -14,7 +14,7 @@ func (s *Server) create(r *request) (*write, error) {
 		return nil, err
 	}
 	if r.ifNoneExist != "" {
-		query := r.ifNoneExist
+		query := strings.TrimPrefix(strings.TrimSpace(r.ifNoneExist), s.basePrefix)
 		if before, after, found := strings.Cut(query, "?"); found && (before == "" || before == r.typ) {
 			query = after // some clients send the whole search URL
 		}

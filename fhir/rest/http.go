@@ -86,9 +86,12 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 	c.Set(formatKey, format)
 	// Echo's last parameter swallows slashes, so the path is put together and
 	// cut anew.
-	parts, err := segments(fill(pattern, c))
-	if err != nil {
-		return err
+	path := fill(pattern, c)
+	parts := split(path)
+	if c.Request().URL.RawPath != "" { // else Echo has matched the unescaped path
+		if parts, err = segments(path); err != nil {
+			return err
+		}
 	}
 	method := c.Request().Method
 	if method == http.MethodOptions && len(s.allowed(parts)) > 0 {
@@ -155,6 +158,9 @@ func (s *Server) request(c echo.Context, values map[string]string) (r *request, 
 		// An unreadable date counts as not sent: RFC 9110 section 13.1.3.
 		r.ifModifiedSince, _ = http.ParseTime(value)
 	}
+	if _, sent := in.Header["If-None-Exist"]; sent && strings.TrimSpace(r.ifNoneExist) == "" {
+		r.ifNoneExist = "?" // criteria that select nothing, not an unconditional create
+	}
 	if r.prefer, err = parsePrefer(in.Header.Values("Prefer")); err != nil {
 		cancel()
 		return nil, nil, err
@@ -179,6 +185,13 @@ func (s *Server) send(c echo.Context, a *answer) error {
 	}
 	if a.located {
 		header.Set(echo.HeaderLocation, s.basePrefix+versionPath(a.resource))
+	}
+	if f, ok := c.Get(formatKey).(format); ok && (a.media != "" || a.pretty) {
+		if a.media != "" {
+			f.contentType = a.media
+		}
+		f.pretty = f.pretty || a.pretty
+		c.Set(formatKey, f)
 	}
 	return respond(c, a.status, a.body)
 }

@@ -38,6 +38,10 @@ func TestNegotiation(t *testing.T) {
 		{"_format wins", "application/fhir+xml", "?_format=json", 200, "application/fhir+json"},
 		{"_format with a plus", "", "?_format=application/fhir+json", 200, "application/fhir+json"},
 		{"_format XML", "", "?_format=xml", 406, ""},
+		{"JSON refused", "application/fhir+json;q=0", "", 406, ""},
+		{"JSON refused, anything else", "application/fhir+json;q=0, */*;q=0.1", "", 200, "application/fhir+json"},
+		{"an unreadable weight", "application/json;q=high", "", 200, "application/json"},
+		{"an empty list", ", ,", "", 200, "application/fhir+json"},
 		{"bad _pretty", "", "?_pretty=maybe", 400, ""},
 	}
 	a := newAPI(t)
@@ -161,8 +165,35 @@ func TestBusyWithOtherBodies(t *testing.T) {
 		t.Fatal("the limit is in use")
 	}
 	defer a.server.working.Release(a.server.Limits.Working)
-	rec := a.do(call{"POST", "/Patient", []string{"Content-Encoding: gzip"}, zipped(plain)})
+	large := strings.Repeat(" ", smallBody) + plain
+	rec := a.do(call{"POST", "/Patient", []string{"Content-Encoding: gzip"}, zipped(large)})
 	check(t, rec, 429, []string{"Retry-After: 1"}, "busy.json")
+	// Small writes pass, known in length or not.
+	a.must("POST", "/Patient", plain)
+	a.must("POST", "/Patient", zipped(plain), "Content-Encoding: gzip")
+}
+
+// TestTreesWaitForEachOther: a large body waits for the trees of others, within
+// its time, and gives its share back; a small one does not wait.
+func TestTreesWaitForEachOther(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.Limits.Timeout = 50 * time.Millisecond })
+	many := strings.Repeat(`{"system":"phone","value":"1"},`, smallTree/3)
+	large := `{"resourceType":"Patient","telecom":[` + strings.TrimSuffix(many, ",") + `]}`
+	all := int64(a.server.Limits.Values)
+	if !a.server.values.TryAcquire(all) {
+		t.Fatal("the limit is in use")
+	}
+	if rec := a.do(call{"POST", "/Patient", nil, large}); rec.Code != 504 {
+		t.Errorf("status %d, want 504: %.200s", rec.Code, rec.Body)
+	}
+	if rec := a.do(call{"POST", "/Patient", nil, plain}); rec.Code != 201 {
+		t.Errorf("a small body: status %d: %s", rec.Code, rec.Body)
+	}
+	a.server.values.Release(all)
+	_ = a.do(call{"POST", "/Patient", nil, large}) // stored, or out of time on a slow machine
+	if !a.server.values.TryAcquire(all) {
+		t.Error("a share was not given back")
+	}
 }
 
 func TestGzipBody(t *testing.T) {

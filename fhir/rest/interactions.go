@@ -92,6 +92,10 @@ type answer struct {
 	body []byte
 	// outcome says that body is an OperationOutcome about the interaction.
 	outcome bool
+	// media and pretty, if set, overrule the format chosen from the URL and the
+	// header: a POST _search may ask in its body.
+	media  string
+	pretty bool
 	// located asks for a Location header with the version's URL.
 	located bool
 }

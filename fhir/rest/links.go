@@ -156,9 +156,10 @@ func (u *unit) dangling(l link) error {
 }
 
 // resolveReferences finds the targets of all conditional references of a unit,
-// each once. One that does not select exactly one resource is an error:
+// each once, among what will be there when the unit is written. One that does
+// not select exactly one resource is an error:
 // https://hl7.org/fhir/R4/http.html#trules.
-func (s *Server) resolveReferences(ctx context.Context, access search.Access, u *unit) (map[string]fhir.Key, error) {
+func (s *Server) resolveReferences(ctx context.Context, access search.Access, u *unit, p pending) (map[string]fhir.Key, error) {
 	type place struct {
 		w    *write
 		path string
@@ -176,15 +177,16 @@ func (s *Server) resolveReferences(ctx context.Context, access search.Access, u 
 	if len(texts) == 0 {
 		return nil, nil
 	}
-	created := make(map[string]fhir.Key) // by conditional creates of the unit
+	created := make(map[string]fhir.Key) // by conditional writes of the unit
 	for _, w := range u.writes {
-		if w.criteria != nil && w.key != (fhir.Key{}) {
+		if w.criteria != nil && w.method != fhir.Delete && w.key != (fhir.Key{}) {
 			created[w.typ+"?"+w.criteria.Criteria] = w.key
 		}
 	}
+	replaced := u.replaced()
 	keys := make([]fhir.Key, len(texts))
 	err := parallel(ctx, len(texts), func(i int) (err error) {
-		if keys[i], err = s.resolveReference(ctx, access, texts[i], created); err != nil {
+		if keys[i], err = s.resolveReference(ctx, access, texts[i], created, replaced, p); err != nil {
 			from := places[texts[i]]
 			return from.w.entry.place(at(err, from.path))
 		}
@@ -200,7 +202,7 @@ func (s *Server) resolveReferences(ctx context.Context, access search.Access, u 
 	return references, nil
 }
 
-func (s *Server) resolveReference(ctx context.Context, access search.Access, text string, created map[string]fhir.Key) (fhir.Key, error) {
+func (s *Server) resolveReference(ctx context.Context, access search.Access, text string, created map[string]fhir.Key, replaced map[fhir.Key]bool, p pending) (fhir.Key, error) {
 	typ, query, _ := strings.Cut(text, "?")
 	criteria, err := s.parseCriteria(typ, query)
 	if err != nil {
@@ -212,13 +214,27 @@ func (s *Server) resolveReference(ctx context.Context, access search.Access, tex
 	if err := access.Allow("search-type", typ); err != nil {
 		return fhir.Key{}, err
 	}
-	found, _, err := s.matches(ctx, access, criteria, nil)
+	q := access.Narrow(criteria.Query)
+	q.Count, q.Total, q.Cursor, q.Sort = min(2+len(replaced), queryPage), search.TotalNone, "", nil
+	page, err := s.Store.Search(ctx, q)
 	if err != nil {
 		return fhir.Key{}, err
 	}
-	if found == nil {
+	var found []fhir.Key
+	for _, res := range page.Resources {
+		if !replaced[res.Key] {
+			found = append(found, res.Key)
+		}
+	}
+	for _, w := range p.match(typ, criteria.Query.Where) {
+		found = append(found, w.key)
+	}
+	switch {
+	case len(found) == 1 && page.Next == "":
+		return found[0], nil
+	case len(found) == 0 && page.Next == "":
 		return fhir.Key{}, &fhir.Error{Kind: fhir.PreconditionFail, Issues: []fhir.Issue{{
 			Code: "not-found", Message: "no " + typ + " matches this conditional reference"}}}
 	}
-	return found.Key, nil
+	return fhir.Key{}, fhir.Errorf(fhir.MultipleMatches, "the criteria match more than one resource")
 }

@@ -56,23 +56,20 @@ func negotiate(r *http.Request) (format, error) {
 		chosen.pretty = pretty
 	}
 	if value := query.Get("_format"); value != "" {
-		// A plus sign that was not escaped arrives as a space.
-		media, err := jsonMedia(strings.ReplaceAll(value, " ", "+"))
-		if err != nil {
-			return format{}, fhir.Errorf(fhir.NotAcceptable, "_format=%s: %s", clip(value), err.Error())
-		}
-		chosen.contentType = media + "; charset=utf-8"
-		return chosen, nil
+		var err error
+		chosen.contentType, err = namedFormat(value)
+		return chosen, err
 	}
 	accepts := r.Header.Values("Accept")
 	if len(accepts) == 0 {
 		return chosen, nil
 	}
-	best, problem := 0.0, ""
+	best, problem, asked := 0.0, "", false
 	for _, part := range strings.Split(strings.Join(accepts, ","), ",") {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}
+		asked = true
 		media, err := jsonMedia(part)
 		if err != nil {
 			if problem == "" {
@@ -84,10 +81,23 @@ func negotiate(r *http.Request) (format, error) {
 			best, chosen.contentType = q, media+"; charset=utf-8"
 		}
 	}
-	if best == 0 && problem != "" {
+	if best == 0 && asked {
+		if problem == "" {
+			problem = "the Accept header refuses JSON with q=0"
+		}
 		return format{}, fhir.Errorf(fhir.NotAcceptable, "%s; accepted is %s", problem, fhirJSON)
 	}
 	return chosen, nil
+}
+
+// namedFormat returns the Content-Type that a value of _format asks for.
+func namedFormat(value string) (string, error) {
+	// A plus sign that was not escaped arrives as a space.
+	media, err := jsonMedia(strings.ReplaceAll(value, " ", "+"))
+	if err != nil {
+		return "", fhir.Errorf(fhir.NotAcceptable, "_format=%s: %s", clip(value), err.Error())
+	}
+	return media + "; charset=utf-8", nil
 }
 
 // quality returns the q of one part of an Accept header, 1 if it has none.
@@ -97,8 +107,8 @@ func quality(part string) float64 {
 		return 1
 	}
 	q, err := strconv.ParseFloat(params["q"], 64)
-	if err != nil || q < 0 || q > 1 {
-		return 0
+	if err != nil || !(q >= 0 && q <= 1) {
+		return 1 // as if it had not been sent
 	}
 	return q
 }

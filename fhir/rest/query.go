@@ -51,7 +51,7 @@ func (s *Server) Query(ctx context.Context, access search.Access, query string) 
 
 // everyPage follows a search through all its pages.
 func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQuery string) ([]*fhir.Resource, bool, error) {
-	req, err := s.Registry.Parse([]string{typ}, rawQuery, search.ParseOptions{Base: s.Base})
+	req, err := s.Registry.Parse([]string{typ}, rawQuery, search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return nil, false, err
 	}

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 
@@ -56,6 +57,9 @@ func (r *request) visible(res *fhir.Resource) error {
 // version answers with one version of a resource.
 func (s *Server) version(r *request, res *fhir.Resource) (*answer, error) {
 	elements, err := s.readElements(r.query)
+	if err == nil {
+		err = s.checkElements([]string{r.typ}, elements)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -74,9 +78,9 @@ func (s *Server) version(r *request, res *fhir.Resource) (*answer, error) {
 // counts only without If-None-Match.
 func (r *request) unchanged(res *fhir.Resource) bool {
 	if r.ifNoneMatch != "" {
-		have := strings.TrimPrefix(etag(res.Version), "W/")
+		have := strconv.FormatInt(res.Version, 10)
 		for tag := range strings.SplitSeq(r.ifNoneMatch, ",") {
-			tag = strings.TrimPrefix(strings.TrimSpace(tag), "W/")
+			tag = strings.Trim(strings.TrimPrefix(strings.TrimSpace(tag), "W/"), `"`)
 			if tag == "*" || tag == have {
 				return true
 			}

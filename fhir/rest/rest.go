@@ -63,8 +63,9 @@ type Limits struct {
 	// at one moment; requests beyond it wait, or are told to come back. Default
 	// twice Body.
 	Working int64
-	// Values is the most JSON values in one body. A tree takes about 100 bytes
-	// a value, whatever the value's length. Default 4,000,000.
+	// Values is the most JSON values in one body, and of all large bodies that
+	// are decoded and stored at one moment; those beyond it wait. A value takes
+	// about 200 bytes until it is stored, whatever its length. Default 4,000,000.
 	Values int
 	// Entries is the most entries of a batch or transaction. Default 10,000.
 	Entries int
@@ -104,7 +105,9 @@ type Server struct {
 	table      []interaction
 	statement  []byte // the CapabilityStatement
 	working    *semaphore.Weighted
+	values     *semaphore.Weighted
 	basePrefix string // Base with a trailing slash
+	basePath   string // the path of Base, without a trailing slash
 }
 
 // New checks cfg and makes a Server.
@@ -118,6 +121,7 @@ func New(cfg Config) (*Server, error) {
 		return nil, errors.New("rest: Clock, NewID and Logger are required")
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
+	cfg.Registry = cfg.Registry.WithBase(cfg.Base)
 	if cfg.Security == "" {
 		cfg.Security = "How callers are known, and what they may do, is decided by this server's settings."
 	}
@@ -137,7 +141,9 @@ func New(cfg Config) (*Server, error) {
 		Config:     cfg,
 		schema:     schema,
 		working:    semaphore.NewWeighted(cfg.Limits.Working),
+		values:     semaphore.NewWeighted(int64(cfg.Limits.Values)),
 		basePrefix: cfg.Base + "/",
+		basePath:   base.EscapedPath(),
 	}
 	s.table = s.interactions()
 	s.statement = s.capabilityStatement()

@@ -38,14 +38,17 @@ func (s *Server) parseSearch(r *request, query string) (*search.Request, error) 
 	if r.typ != "" {
 		types = []string{r.typ}
 	}
-	return s.Registry.Parse(types, query, search.ParseOptions{Lenient: r.prefer.lenient, Base: s.Base})
+	return s.Registry.Parse(types, query, search.ParseOptions{Lenient: r.prefer.lenient, Base: s.Base, Now: s.Clock()})
 }
 
 // checkSearch returns the error that a search of a transaction would give after
 // everything is written.
 func (s *Server) checkSearch(r *request) error {
-	_, err := s.parseSearch(r, r.query)
-	return err
+	req, err := s.parseSearch(r, r.query)
+	if err != nil {
+		return err
+	}
+	return s.checkElements(req.Query.Types, req.Elements)
 }
 
 // search answers a search of one type, or of those that _type names.
@@ -61,6 +64,15 @@ func (s *Server) search(r *request) (*answer, error) {
 	}
 	req, err := s.parseSearch(r, query)
 	if err != nil {
+		return nil, err
+	}
+	a := &answer{status: http.StatusOK, pretty: req.Pretty}
+	if req.Format != "" {
+		if a.media, err = namedFormat(req.Format); err != nil {
+			return nil, err
+		}
+	}
+	if err := s.checkElements(req.Query.Types, req.Elements); err != nil {
 		return nil, err
 	}
 	page, err := s.Store.Search(r.ctx, r.access.Narrow(req.Query))
@@ -95,7 +107,8 @@ func (s *Server) search(r *request) (*answer, error) {
 	if len(req.Ignored) > 0 {
 		b.outcome(ignored(req.Ignored))
 	}
-	return &answer{status: http.StatusOK, body: b.bytes()}, nil
+	a.body = b.bytes()
+	return a, nil
 }
 
 // ignored tells a lenient client what its search did not heed.

@@ -35,6 +35,10 @@ func TestSearch(t *testing.T) {
 		{"unknown type", call{"GET", "/patient?name=x", nil, ""}, 404, "search-unknown-type.json"},
 		{"whole system", call{"GET", "?_type=Patient,Observation&_id=ada,weight", nil, ""}, 200, "search-system.json"},
 		{"whole system by form", call{"POST", "/_search", form, "_type=Patient,Observation&_id=ada,weight"}, 200, "search-system.json"},
+		{"form that asks for XML", call{"POST", "/Patient/_search", form, "_id=ada&_format=xml"}, 406, "search-form-xml.json"},
+		{"several faults", call{"GET", "/Patient?nmae=x&birthdate=soon&name:exact=x", nil, ""}, 400, "search-faults.json"},
+		{"unknown element", call{"GET", "/Patient?_elements=name,nmae", nil, ""}, 400, "search-elements-unknown.json"},
+		{"elements by other names", call{"GET", "/Observation?_id=weight&_elements=value,effectiveDateTime,id", nil, ""}, 200, "search-elements-choice.json"},
 		{"form with a wrong type", call{"POST", "/Patient/_search", []string{"Content-Type: text/plain"}, "name=x"}, 415, "search-form-type.json"},
 	}
 	for _, test := range tests {
@@ -43,6 +47,54 @@ func TestSearch(t *testing.T) {
 			a.seed()
 			check(t, a.do(test.call), test.status, nil, test.golden)
 		})
+	}
+}
+
+// TestFormChoosesTheFormat: a body of POST _search says what a URL would.
+func TestFormChoosesTheFormat(t *testing.T) {
+	a := newAPI(t)
+	a.seed()
+	rec := a.must("POST", "/Patient/_search", "_id=ada&_format=application/json&_pretty=true", "Content-Type: application/x-www-form-urlencoded")
+	if got := rec.Header().Get("Content-Type"); got != "application/json; charset=utf-8" {
+		t.Errorf("Content-Type %q", got)
+	}
+	if !strings.Contains(rec.Body.String(), "\n  \"resourceType\"") {
+		t.Errorf("not laid out: %.80s", rec.Body)
+	}
+}
+
+// TestOwnAbsoluteReferences: what refers to a patient by our own URL is the
+// patient's, and keeps the URL.
+func TestOwnAbsoluteReferences(t *testing.T) {
+	a := newAPI(t)
+	a.must("PUT", "/Patient/ada", adaV1)
+	reference := testBase + "/Patient/ada"
+	a.must("POST", "/Observation", observationOf(reference))
+	for _, query := range []string{"patient=ada", "subject=Patient/ada", "subject=" + reference} {
+		if found := a.page("/Observation?" + query); len(found.Entry) != 1 {
+			t.Errorf("%s finds %d", query, len(found.Entry))
+		}
+	}
+	seen, _, err := a.server.Query(t.Context(), search.FullAccess(), "Observation?patient=ada")
+	if err != nil || len(seen) != 1 {
+		t.Fatalf("%d found: %v", len(seen), err)
+	}
+	if got := seen[0].Patients; len(got) != 1 || got[0] != "ada" {
+		t.Errorf("compartments %q, want ada", got)
+	}
+	if !strings.Contains(string(seen[0].JSON), reference) {
+		t.Errorf("the reference was changed: %s", seen[0].JSON)
+	}
+}
+
+// TestApproximateDates: ap reaches further the longer ago a date is.
+func TestApproximateDates(t *testing.T) {
+	a := newAPI(t)                       // now is 2026-01-02
+	a.must("PUT", "/Patient/ada", adaV1) // 1965-12-10
+	for query, want := range map[string]int{"ap1969": 1, "ap1980": 0, "ap1965-12-10": 1} {
+		if n := len(a.page("/Patient?birthdate=" + query).Entry); n != want {
+			t.Errorf("birthdate=%s finds %d, want %d", query, n, want)
+		}
 	}
 }
 

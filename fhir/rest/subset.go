@@ -37,6 +37,38 @@ func (s *Server) readElements(rawQuery string) ([]string, error) {
 	return elements, nil
 }
 
+// checkElements returns an error for a name that is an element of none of the
+// types. No types means any: then nothing is checked.
+func (s *Server) checkElements(types, elements []string) error {
+	for _, name := range elements {
+		known := len(types) == 0
+		for _, typ := range types {
+			top, _, _ := strings.Cut(strings.TrimPrefix(name, typ+"."), ".")
+			_, plain := s.schema.Element(typ + "." + top)
+			_, choice := s.schema.Element(typ + "." + top + "[x]")
+			known = known || plain || choice || top == "resourceType"
+		}
+		if !known {
+			return fhir.Errorf(fhir.Invalid, "_elements: %s has no element %q; it has %s",
+				strings.Join(types, " or "), clip(name), strings.Join(s.elementNames(types[0]), ", "))
+		}
+	}
+	return nil
+}
+
+// elementNames lists the top-level elements of a type.
+func (s *Server) elementNames(typ string) []string {
+	root, ok := s.schema.Element(typ)
+	if !ok {
+		return nil
+	}
+	var names []string
+	for _, child := range s.schema.Children(root) {
+		names = append(names, strings.TrimSuffix(strings.TrimPrefix(child.Path, typ+"."), "[x]"))
+	}
+	return names
+}
+
 // subset returns a resource with only the elements asked for and those that
 // must be there, marked as incomplete.
 //

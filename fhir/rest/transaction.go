@@ -103,13 +103,14 @@ func (s *Server) responses(trace, typ string, entries []*entry) *answer {
 	out := append(make([]byte, 0, size), `{"resourceType":"Bundle","type":"`...)
 	out = append(out, typ...)
 	out = append(out, '"')
+	shown := make(map[string]bool) // versions that have a fullUrl already
 	for i, e := range entries {
 		if i == 0 {
 			out = append(out, `,"entry":[`...)
 		} else {
 			out = append(out, ',')
 		}
-		out = s.response(out, trace, e)
+		out = s.response(out, trace, e, shown)
 	}
 	if len(entries) > 0 {
 		out = append(out, ']')
@@ -117,8 +118,9 @@ func (s *Server) responses(trace, typ string, entries []*entry) *answer {
 	return &answer{status: http.StatusOK, body: append(out, '}')}
 }
 
-// response appends the answer to one entry.
-func (s *Server) response(out []byte, trace string, e *entry) []byte {
+// response appends the answer to one entry. A version shown twice has a fullUrl
+// once: bdl-7, https://hl7.org/fhir/R4/bundle.html.
+func (s *Server) response(out []byte, trace string, e *entry, shown map[string]bool) []byte {
 	out = append(out, '{')
 	if e.err != nil {
 		known := s.known(e.err, "entry of a bundle", trace)
@@ -128,8 +130,9 @@ func (s *Server) response(out []byte, trace string, e *entry) []byte {
 		return append(out, "}}"...)
 	}
 	a := e.answer
-	if a.body != nil && !a.outcome {
-		if a.resource != nil {
+	if a.body != nil && !a.outcome && !e.head {
+		if a.resource != nil && !shown[versionPath(a.resource)] {
+			shown[versionPath(a.resource)] = true
 			out = append(out, `"fullUrl":`...)
 			out = appendString(out, s.basePrefix+a.resource.Key.String())
 			out = append(out, ',')

@@ -43,6 +43,8 @@ func observationOf(subject string) string {
 
 const plain = `{"resourceType":"Patient","active":true}`
 
+const plainAda = `{"resourceType":"Patient","id":"ada"}`
+
 func TestTransaction(t *testing.T) {
 	const one, two = "urn:uuid:11111111-1111-4111-8111-111111111111", "urn:uuid:22222222-2222-4222-8222-222222222222"
 	full := []string{"Prefer: return=representation"}
@@ -78,6 +80,25 @@ func TestTransaction(t *testing.T) {
 			entryOf(one, "POST", "Patient", `{"resourceType":"Patient","identifier":[{"value":"77"}]}`, `"ifNoneExist":"identifier=77"`),
 			entryOf("", "POST", "Observation", observationOf("Patient?identifier=77")),
 		), full, 200, "transaction-conditional-reference-new.json"},
+		{"conditional references to plain creates and updates", bundleOf("transaction",
+			entryOf("", "POST", "Observation", observationOf("Patient?identifier=a|71")),
+			entryOf("", "POST", "Observation", observationOf("Patient?identifier=72&active=true")),
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","identifier":[{"system":"a","value":"71"}]}`),
+			entryOf("", "PUT", "Patient/p72", `{"resourceType":"Patient","id":"p72","active":true,"identifier":[{"system":"a","value":"72"}]}`),
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","active":false,"identifier":[{"system":"a","value":"72"}]}`),
+		), full, 200, "transaction-conditional-reference-plain.json"},
+		{"conditional reference to what the transaction makes and what is there", bundleOf("transaction",
+			entryOf("", "POST", "Observation", observationOf("Patient?identifier=1815")),
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","identifier":[{"value":"1815"}]}`),
+		), nil, 412, "transaction-conditional-reference-two.json"},
+		{"conditional reference to what the transaction deletes", bundleOf("transaction",
+			entryOf("", "DELETE", "Patient?identifier=1815", ""),
+			entryOf("", "POST", "Observation", observationOf("Patient?identifier=1815")),
+		), nil, 412, "transaction-conditional-reference-gone.json"},
+		{"conditional reference to what the transaction changes", bundleOf("transaction",
+			entryOf("", "PUT", "Patient/ada", plainAda),
+			entryOf("", "POST", "Observation", observationOf("Patient?identifier=1815")),
+		), nil, 412, "transaction-conditional-reference-gone.json"},
 		{"conditional reference to nothing", bundleOf("transaction",
 			entryOf("", "POST", "Patient", plain),
 			entryOf("", "POST", "Observation", observationOf("Patient?identifier=none")),
@@ -102,6 +123,17 @@ func TestTransaction(t *testing.T) {
 		{"one identity twice", bundleOf("transaction",
 			entryOf("", "POST", "Patient", plain, `"ifNoneExist":"identifier=a|1"`),
 			entryOf("", "POST", "Patient", plain, `"ifNoneExist":"identifier=a%7C1"`)), nil, 400, "transaction-identity-twice.json"},
+		{"one identity twice, spelt differently", bundleOf("transaction",
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","identifier":[{"system":"a","value":"1"}]}`, `"ifNoneExist":"identifier=a|1"`),
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","identifier":[{"system":"a","value":"1"}]}`, `"ifNoneExist":"identifier=1"`)), nil, 400, "transaction-identity-spelt.json"},
+		{"one identity by POST and by PUT", bundleOf("transaction",
+			entryOf("", "POST", "Patient", `{"resourceType":"Patient","identifier":[{"system":"a","value":"1"}]}`),
+			entryOf("", "PUT", "Patient?identifier=a|1", `{"resourceType":"Patient","identifier":[{"system":"a","value":"1"}]}`)), nil, 400, "transaction-identity-put.json"},
+		{"URLs from the host and from the root", bundleOf("transaction",
+			entryOf("", "GET", "/Patient/ada", ""),
+			entryOf("", "GET", "/fhir/Patient/ada", ""),
+			entryOf("", "GET", testBase+"/Patient/ada", ""),
+			entryOf("", "HEAD", "Patient/ada", "")), nil, 200, "transaction-urls.json"},
 		{"one fullUrl twice", bundleOf("transaction",
 			entryOf(one, "POST", "Patient", plain),
 			entryOf(one, "POST", "Patient", plain)), nil, 400, "transaction-url-twice.json"},

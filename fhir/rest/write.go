@@ -98,7 +98,7 @@ func (w *write) readResource(r *request) error {
 // by something: criteria that are empty or only say how to answer would mean
 // everything.
 func (s *Server) parseCriteria(typ, query string) (*search.Request, error) {
-	req, err := s.Registry.Parse([]string{typ}, query, search.ParseOptions{Base: s.Base})
+	req, err := s.Registry.Parse([]string{typ}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return nil, err
 	}
@@ -177,7 +177,14 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	if err := s.resolve(ctx, access, u); err != nil {
 		return err
 	}
-	references, err := s.resolveReferences(ctx, access, u)
+	p, err := s.pending(ctx, u)
+	if err != nil {
+		return err
+	}
+	if err := u.identities(p); err != nil {
+		return err
+	}
+	references, err := s.resolveReferences(ctx, access, u, p)
 	if err != nil {
 		return err
 	}

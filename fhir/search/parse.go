@@ -341,7 +341,7 @@ func checkModifier(p *Param, modifier string) error {
 		valid = append(valid, "missing")
 	}
 	if slices.Contains(valid, modifier) || p.Type == TypeReference && resource.KnownType(modifier) {
-		return fhir.Errorf(fhir.NotSupported, "the modifier :%s is not supported by this server", modifier)
+		return fhir.Errorf(fhir.NotSupported, "the modifier :%s of %s is not supported by this server", modifier, p.Name)
 	}
 	if len(valid) == 0 {
 		return fhir.Errorf(fhir.Invalid, "%s is a %s parameter, which takes no modifier", p.Name, p.Type)
