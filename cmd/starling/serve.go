@@ -206,6 +206,7 @@ func (s *server) open(ctx context.Context) (closeStore func() error, err error) 
 		if registry, err = search.NewRegistry(); err != nil {
 			return fmt.Errorf("search parameters: %w", err)
 		}
+		registry = registry.WithBase(s.base)
 		if data, err = s.openStore(registry); err != nil {
 			return fmt.Errorf("store %s: %w", s.settings.Store, err)
 		}
