@@ -191,7 +191,7 @@ func (d *demo) next(out io.Writer, url, patient string, orders []string) {
 	for _, order := range orders[:min(3, len(orders))] {
 		fmt.Fprintf(out, "  curl -H 'Content-Type: application/json' -d @%s %s/cds-services/%s\n", path.Join(d.where, order), url, demoService)
 	}
-	fmt.Fprintf(out, "  starling load YOUR-SYNTHEA-FOLDER --to %s%s\n\n", url, fhirPath)
+	fmt.Fprintf(out, "  %s load YOUR-SYNTHEA-FOLDER --to %s%s\n\n", os.Args[0], url, fhirPath)
 	fmt.Fprintf(out, "There is no authentication: every program on this machine can read and change this store,\n"+
 		"and a CDS client is taken to use this server's patient ids. Not for real patients.\n\n"+
 		"Serving on %s until ^C.\n", url)
