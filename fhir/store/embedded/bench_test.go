@@ -88,7 +88,7 @@ func BenchmarkLoad(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a benchmark
+	defer s.Close()
 	bundles := make(chan []store.Change)
 	var writers sync.WaitGroup
 	for range 2 {
@@ -123,7 +123,7 @@ func BenchmarkSmallWrites(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close() //nolint:errcheck // a benchmark
+			defer s.Close()
 			changes := make([]store.Change, b.N)
 			rng := rand.New(rand.NewPCG(1, 1))
 			for i := range changes {
@@ -152,7 +152,7 @@ func BenchmarkStall(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a benchmark
+	defer s.Close()
 	rng := rand.New(rand.NewPCG(1, 1))
 	var bundles [][]store.Change
 	for p := range 8 {
@@ -207,7 +207,7 @@ func BenchmarkLarge(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // a benchmark
+	defer s.Close()
 	rng := rand.New(rand.NewPCG(1, 1))
 	var keys []fhir.Key
 	begin := time.Now()

@@ -14,7 +14,7 @@ import (
 func findHead(r pebble.Reader, typ uint16, id string) (head, error) {
 	var space [80]byte
 	value, closer, err := r.Get(headKey(space[:0], typ, id))
-	if err == pebble.ErrNotFound {
+	if errors.Is(err, pebble.ErrNotFound) {
 		return head{}, nil
 	}
 	if err != nil {

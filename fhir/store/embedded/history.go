@@ -3,6 +3,7 @@ package embedded
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"time"
@@ -154,7 +155,7 @@ func (v *view) currentAt(e *entry, ms int64) (bool, error) {
 	}
 	var space [16]byte
 	value, closer, err := v.r.Get(versionKey(space[:0], e.doc, e.version+1))
-	if err == pebble.ErrNotFound {
+	if errors.Is(err, pebble.ErrNotFound) {
 		return true, nil
 	}
 	if err != nil {
