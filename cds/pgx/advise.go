@@ -206,7 +206,7 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 	if a := c.label(all); a != nil {
 		return a, ""
 	}
-	if differing := slices.DeleteFunc(slices.Clone(all), func(e evidence) bool { return e.finding == nil || !e.finding.Differs }); len(differing) > 0 {
+	if differing := slices.DeleteFunc(slices.Clone(all), func(e evidence) bool { return !e.known() || !e.finding.Differs }); len(differing) > 0 {
 		return c.disputed(all, rows, differing), ""
 	}
 	switch {
@@ -229,7 +229,7 @@ func (c *chart) quiet(all []evidence, rows []applied) (*Advice, string) {
 		a.Rows[i].Text = partlyTested + a.Rows[i].Text
 	}
 	for _, e := range missing {
-		a.Settles = append(a.Settles, "a "+e.gene+" result")
+		a.Settles = append(a.Settles, aResult(e.gene))
 	}
 	return a, ""
 }
@@ -308,7 +308,7 @@ func (c *chart) recommend(all []evidence, rows []applied, gap bool) *Advice {
 	for _, e := range all {
 		if !e.known() && partial {
 			a.Notes = append(a.Notes, capital(missingWords([]evidence{e}))+": the advice rests on the other gene.")
-			a.Settles = append(a.Settles, "a "+e.gene+" result")
+			a.Settles = append(a.Settles, aResult(e.gene))
 		}
 	}
 	a.Summary = c.summary(kind, all, shown, ambiguous)
@@ -337,7 +337,7 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 			a.Settles = append(a.Settles, fmt.Sprintf("which %s result is right: repeat or confirm the test", e.gene))
 		case !e.known():
 			a.Notes = append(a.Notes, capital(missingWords([]evidence{e}))+".")
-			a.Settles = append(a.Settles, "a "+e.gene+" result")
+			a.Settles = append(a.Settles, aResult(e.gene))
 		}
 	}
 	a.Settles = append(a.Settles, c.settles(rows, false, all)...)
@@ -353,7 +353,7 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 	first := mostSerious(rows)
 	start := join(genes, "and") + " results contradict each other"
 	switch {
-	case !first.card && gap:
+	case !first.card && (gap || slices.ContainsFunc(rows, func(r applied) bool { return r.rule.Action.Kind == "no_recommendation" })):
 		a.Summary = fmt.Sprintf("%s: no genotype-based advice on %s", start, c.drug.Name)
 		return a
 	case !first.card:
@@ -369,13 +369,27 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 	if first.member == unknown && first.rule.popul != nil {
 		forWhom = " for " + first.rule.popul.Words
 	}
-	other := func(r applied) bool { return r.rule.Population == first.rule.Population && r.lead != first.lead }
-	if gap || slices.ContainsFunc(rows, other) {
-		a.Summary = fmt.Sprintf("%s; if %s: %s%s", start, c.states(first.combo, all), first.lead, forWhom)
-	} else {
+	if c.whichever(all, rows, first) {
 		a.Summary = fmt.Sprintf("%s; whichever is right: %s%s", start, first.lead, forWhom)
+	} else {
+		a.Summary = fmt.Sprintf("%s; if %s: %s%s", start, c.states(first.combo, all), first.lead, forWhom)
 	}
 	return a
+}
+
+// whichever says whether every possible result has a row that asks the same of
+// the same patients as first.
+func (c *chart) whichever(all []evidence, rows []applied, first applied) bool {
+	possible, same := 1, map[*combination]bool{}
+	for _, e := range all {
+		possible *= max(1, len(e.keys))
+	}
+	for _, r := range rows {
+		if r.lead == first.lead && r.rule.Population == first.rule.Population {
+			same[r.combo] = true
+		}
+	}
+	return len(same) == possible
 }
 
 // doubtful shows rows that may not apply after a transplant.
@@ -454,7 +468,7 @@ func (c *chart) untested(all []evidence, told map[string]bool) (*Advice, string)
 		told[d.Name] = true
 		a := c.advice(Incomplete, all, nil)
 		a.Summary = fmt.Sprintf("%s: whether %s was tested could not be found out; evidence is missing", capital(d.Name), join(d.Genes, "and"))
-		a.Settles = append(a.Settles, "a "+join(d.Genes, "and")+" result")
+		a.Settles = append(a.Settles, aResult(d.Genes...))
 		return a, ""
 	case slices.ContainsFunc(d.Genes, func(g string) bool { return c.in.TestOrdered[g] }):
 		return nil, SilentTestOrdered
@@ -469,7 +483,7 @@ func (c *chart) untested(all []evidence, told map[string]bool) (*Advice, string)
 	if len(c.current) > 0 {
 		a.Summary = fmt.Sprintf("%s is already being taken: no %s result found in %s; consider whether a test still helps", capital(d.Name), join(d.Genes, "or"), c.searched())
 	}
-	a.Settles = append(a.Settles, "a "+join(d.Genes, "and")+" result")
+	a.Settles = append(a.Settles, aResult(d.Genes...))
 	return a, ""
 }
 

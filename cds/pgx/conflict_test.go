@@ -35,6 +35,9 @@ func TestContradictingLaboratories(t *testing.T) {
 	// The seriousness is that of the worst case.
 	is(t, advised(t, one(ordering(capecitabine, orally)), contradicting("DPYD", dpyd00, found("DPYD", "Reference/Reference", "Normal Metabolizer", "2.0"))), Choices, Critical)
 	is(t, advised(t, one(ordering(azathioprine, orally, because("K50.9"))), tpmtNM, contradicting("NUDT15", nudt15NM, nudt15PM)), Choices, Critical)
+	// The other result has a row for everybody, which asks for nothing.
+	a = advised(t, one(ordering(azathioprine, orally)), tpmtNM, contradicting("NUDT15", nudt15NM, nudt15PM))
+	says(t, a, "NUDT15 results contradict each other; if NUDT15 is *3/*3 (Poor Metabolizer): avoid azathioprine (recommended) for non-malignant disease")
 	// Even optional advice is a warning while nobody knows which result holds.
 	is(t, advised(t, one(ordering(omeprazole, orally)), contradicting("CYP2C19", cyp2c19NM, cyp2c19UM)), Choices, Warning)
 	// A site's own word on a drug stands.
@@ -97,6 +100,9 @@ func TestReportsThatDoNotFitAreShown(t *testing.T) {
 	f.Notes = []string{"Example Laboratory reports Poor Metabolizer; by the tables used, *1/*1 is Normal Metabolizer."}
 	a := advised(t, one(ordering(clopidogrelTablet, because("I21.4"))), f)
 	is(t, a, Unusable, Info)
+	half := stateOf("NUDT15", Unreadable)
+	half.Differs = true
+	is(t, advised(t, one(ordering(azathioprine, orally)), tpmtNM, half), Partial, Info)
 	says(t, a, "CYP2C19 Normal Metabolizer (*1/*1): not all CYP2C19 reports agree with this", "reports Poor Metabolizer")
 }
 
@@ -131,4 +137,88 @@ func TestRule20LabelContraindicationsAreShown(t *testing.T) {
 		in.Patient = aged(12)
 		quietly(t, SilentStandard, in, cyp2d6NM)
 	}
+}
+
+// whole is all the knowledge the server is built with.
+func whole(tb testing.TB) *Knowledge {
+	tb.Helper()
+	k, err := Load(Files())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return k
+}
+
+// TestOtherReportsAreSaid goes from reports to advice: a normal result is used,
+// and another report does not fit it.
+func TestOtherReportsAreSaid(t *testing.T) {
+	k := whole(t)
+	normal := final("CYP2C19", "*1/*1")
+	for _, test := range []struct {
+		name  string
+		other Report
+		kind  AdviceKind
+		says  string
+	}{
+		{"unreadable", with(final("CYP2C19", "something else"), func(r *Report) { r.Laboratory = "Another" }), Unusable, "not all CYP2C19 reports agree with this"},
+		{"preliminary and different", with(final("CYP2C19", "*2/*2"), func(r *Report) { r.Status = "preliminary" }), Unusable, "not all CYP2C19 reports agree with this"},
+		{"unknown allele", with(final("CYP2C19", "*1/*999"), func(r *Report) { r.Laboratory = "Another" }), Choices, "CYP2C19 results contradict each other: no genotype-based advice on clopidogrel"},
+	} {
+		in := one(ordering(clopidogrelTablet, because("I21.4")))
+		in.Reports = []Report{normal, test.other}
+		advice, silent := k.Advise(in)
+		if len(advice) != 1 {
+			t.Errorf("%s: %d advice, silences %v", test.name, len(advice), silent)
+			continue
+		}
+		is(t, &advice[0], test.kind, Info)
+		says(t, &advice[0], test.says)
+	}
+	in := one(ordering(clopidogrelTablet, because("I21.4")))
+	in.Reports = []Report{normal, with(normal, func(r *Report) { r.Status = "preliminary" })}
+	if advice, _ := k.Advise(in); len(advice) != 0 {
+		t.Errorf("the same result while it was preliminary: %s", advice[0].Summary)
+	}
+}
+
+func TestRule07UnknownVariantsGiveACard(t *testing.T) {
+	k := whole(t)
+	for _, value := range []string{"c.9999A>G/Reference", "c.1905+1G>A/c.9999A>G", "*99/*1"} {
+		in := one(ordering(capecitabine, orally))
+		in.Reports = []Report{final("DPYD", value)}
+		advice, silent := k.Advise(in)
+		if len(advice) != 1 {
+			t.Fatalf("%s: %d advice, silences %v", value, len(advice), silent)
+		}
+		is(t, &advice[0], Unusable, Info)
+		says(t, &advice[0], "DPYD")
+	}
+}
+
+// TestRule06PhenotypeAlone: a phenotype without genotype stands for several
+// scores; rows that agree are advice, others stand side by side.
+func TestRule06PhenotypeAlone(t *testing.T) {
+	k := whole(t)
+	report := func(gene, phenotype string) []Report {
+		return []Report{with(final(gene, phenotype), func(r *Report) { r.Kind = Phenotype })}
+	}
+	in := one(ordering(codeine, orally))
+	in.Reports = report("CYP2D6", "Ultrarapid Metabolizer")
+	advice, _ := k.Advise(in)
+	if len(advice) != 1 {
+		t.Fatal("no advice")
+	}
+	is(t, &advice[0], Recommend, Critical)
+	in = one(ordering(capecitabine, orally))
+	in.Reports = report("DPYD", "Poor Metabolizer")
+	if advice, _ = k.Advise(in); len(advice) != 1 || len(advice[0].Rows) != 2 || len(advice[0].Actions) != 0 {
+		t.Fatalf("advice %v; want scores 0 and 0.5 side by side, nothing to accept", advice)
+	}
+	is(t, &advice[0], Choices, Critical)
+	in = one(ordering(tamoxifen, orally))
+	in.Reports = report("CYP2D6", "Intermediate Metabolizer")
+	if advice, _ = k.Advise(in); len(advice) != 1 {
+		t.Fatal("no advice")
+	}
+	is(t, &advice[0], Choices, Warning)
 }

@@ -41,7 +41,9 @@ func (f Finding) AlleleStatus(name string) AlleleStatus {
 type hlaAllele struct {
 	fields []string // "57", "01", "01"
 	group  bool     // a G or P group: same antigen-binding part
-	suffix byte     // N null, L low, S secreted, C cytoplasm, A aberrant, Q questionable
+	// serotype marks an antigen, as "B75": typed by antibodies, not by DNA.
+	serotype bool
+	suffix   byte // N null, L low, S secreted, C cytoplasm, A aberrant, Q questionable
 }
 
 // String writes the first two fields: "*57:01".
@@ -56,10 +58,22 @@ func (a hlaAllele) String() string {
 // resolved reports whether the typing has at least two fields.
 func (a hlaAllele) resolved() bool { return len(a.fields) >= 2 }
 
+// antigens are the serotypes, besides the one of the same number, that alleles
+// of a first field have: *15:02 is B75, and B17 was split into B57 and B58.
+// https://hla.alleles.org/antigens/recognised_serology.html
+var antigens = map[string][]string{
+	"15": {"62", "63", "70", "71", "72", "75", "76", "77"},
+	"31": {"19"},
+	"57": {"17"},
+	"58": {"17"},
+}
+
 // is compares with a name like "*57:01" at two fields.
 func (a hlaAllele) is(name string) AlleleStatus {
 	want := strings.Split(strings.TrimPrefix(name, "*"), ":")
 	switch {
+	case a.serotype && slices.Contains(antigens[want[0]], a.fields[0]):
+		return AlleleIndeterminate
 	case a.fields[0] != want[0] || a.resolved() && a.fields[1] != want[1]:
 		return AlleleNegative
 	case !a.resolved():
@@ -85,6 +99,7 @@ var (
 // parseHLA reads one allele of a gene: "HLA-B*57:01:01G", "B*57:01", "*57:01".
 func (g *gene) parseHLA(text string) (hlaAllele, bool) {
 	text = strings.TrimSpace(text)
+	starred := strings.Contains(text, "*")
 	for _, prefix := range []string{g.Symbol, strings.TrimPrefix(g.Symbol, "HLA-")} {
 		if len(text) > len(prefix) && strings.EqualFold(text[:len(prefix)], prefix) {
 			text = strings.TrimLeft(text[len(prefix):], " :*-")
@@ -107,6 +122,7 @@ func (g *gene) parseHLA(text string) (hlaAllele, bool) {
 	if m[3] != "" {
 		a.suffix = strings.ToUpper(m[3])[0]
 	}
+	a.serotype = !starred && !a.resolved()
 	return a, true
 }
 

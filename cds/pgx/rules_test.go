@@ -106,7 +106,7 @@ func TestRule03AromaticAnticonvulsantsAreNoAlternatives(t *testing.T) {
 func TestRule04HalfTestedPairs(t *testing.T) {
 	a := advised(t, one(ordering(carbamazepine, orally)), found("HLA-B", "", "*15:02 negative"))
 	is(t, a, Partial, Info)
-	says(t, a, "no HLA-A result was found", "a HLA-A result")
+	says(t, a, "no HLA-A result was found", "an HLA-A result")
 	a = advised(t, one(ordering(azathioprine, orally)), tpmtNM)
 	is(t, a, Partial, Info)
 	says(t, a, "no NUDT15 result was found")

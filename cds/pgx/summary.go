@@ -175,6 +175,15 @@ func missingWords(missing []evidence) string {
 	return join(words, "and")
 }
 
+// aResult names what is wanted: "a TPMT result", "an HLA-A and HLA-B result".
+func aResult(genes ...string) string {
+	article := "a "
+	if strings.ContainsRune("AHIMRS", rune(genes[0][0])) { // as they are said
+		article = "an "
+	}
+	return article + join(genes, "and") + " result"
+}
+
 // searched names the sources that were asked.
 func (c *chart) searched() string {
 	if len(c.in.Searched) == 0 {
