@@ -94,7 +94,8 @@ func parseHistory(rawQuery string) (h store.HistoryQuery, self string, err error
 			}
 			value = string(fhir.AppendInstant(nil, h.Since))
 		case "_at":
-			if h.At, err = parseInstant(value); err != nil {
+			// A date would ask for what was current at any moment of the day.
+			if h.At, err = parseInstant(value); err != nil || len(value) <= len(time.DateOnly) {
 				return h, "", fhir.Errorf(fhir.Invalid, "_at must be an instant such as 2026-01-31T12:00:00Z, not %q", clip(value))
 			}
 			value = string(fhir.AppendInstant(nil, h.At))

@@ -98,6 +98,7 @@ func TestInteractions(t *testing.T) {
 		{"system history", call{"GET", "/_history?_since=2026-01-02T03:04:10Z", nil, ""}, 200, nil, "history-system.json"},
 		{"history of nothing", call{"GET", "/Patient/nobody/_history", nil, ""}, 404, nil, "read-missing.json"},
 		{"history with a bad parameter", call{"GET", "/Patient/ada/_history?_since=yesterday", nil, ""}, 400, nil, "history-bad.json"},
+		{"history at a day", call{"GET", "/Patient/ada/_history?_at=2026-01-02", nil, ""}, 400, nil, "history-at-day.json"},
 		{"history with an unknown parameter", call{"GET", "/Patient/ada/_history?name=x", nil, ""}, 400, nil, "history-unknown.json"},
 
 		{"operation", call{"GET", "/Patient/ada/$everything", nil, ""}, 400, nil, "operation.json"},

@@ -397,6 +397,9 @@ func (p *parser) ranges(params []*Param, value string) ([]Range, error) {
 	case TypeComposite:
 		var values [][]string
 		for _, part := range splitEscaped(value, '$') {
+			if part == "" {
+				return nil, fhir.Errorf(fhir.Invalid, "a part of the value is empty: a $ inside a part is written \\$")
+			}
 			values = append(values, splitParts(part))
 		}
 		return compositeRanges(params[0], values, p.opts)

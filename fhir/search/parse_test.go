@@ -190,6 +190,8 @@ func TestParseErrors(t *testing.T) {
 		{"Observation", "value-quantity=5.4|http://unitsofmeasure.org|", fhir.Invalid, "a quantity is written"},
 		{"Observation", "value-quantity=|http://unitsofmeasure.org|mg", fhir.Invalid, "is not a number"},
 		{"Observation", "code-value-quantity=1234", fhir.Invalid, "takes 2 values joined by $: code$value-quantity"},
+		{"Observation", "code-value-quantity=$3", fhir.Invalid, "a part of the value is empty"},
+		{"Observation", "code-value-quantity=a$", fhir.Invalid, "a part of the value is empty"},
 		{"Observation", "code-value-quantity=a$b", fhir.Invalid, `"b" is not a number`},
 		{"Observation", "code-value-quantity=a$1$2", fhir.Invalid, "takes 2 values"},
 		{"Patient", "_count=ten", fhir.Invalid, `_count: "ten"`},
