@@ -244,7 +244,7 @@ func (c *chart) disputed(all []evidence, rows []applied, differing []evidence) *
 		genes = append(genes, e.gene)
 		a.Settles = append(a.Settles, fmt.Sprintf("which %s result is right", e.gene))
 	}
-	a.Summary = fmt.Sprintf("%s: not all %s reports agree with this; the guideline asks for no change of %s by it", c.results(all), join(genes, "and"), c.drug.Name)
+	a.Summary = fmt.Sprintf("%s: another %s report differs or was not read; look at it before relying on this for %s", c.results(all), join(genes, "and"), c.drug.Name)
 	a.Trail = append(a.Trail, trail(nil, rows)...)
 	return a
 }
@@ -445,6 +445,12 @@ func (c *chart) unusable(all []evidence) (*Advice, string) {
 		a.Summary = fmt.Sprintf("%s: %s", join(states, "and"), rows[0].lead)
 	} else {
 		a.Summary = fmt.Sprintf("%s: no genotype-based advice on %s", join(states, "and"), c.drug.Name)
+	}
+	if i := slices.IndexFunc(all, func(e evidence) bool { return e.state == Unreadable && e.measured() != nil }); i >= 0 && len(rows) == 0 {
+		a.Summary = fmt.Sprintf("%s activity was measured%s and is not interpreted here: read it before giving %s", all[i].gene, measured(*all[i].measured()), c.drug.Name)
+		if c.table.pretest[c.drug.Name] {
+			a.Indicator = Warning // the measurement decides, and nobody has weighed it
+		}
 	}
 	for _, e := range all {
 		if e.state == NoResult {

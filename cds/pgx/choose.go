@@ -33,6 +33,19 @@ var unknownKeys = []string{"No Result", "Indeterminate", "n/a"}
 // known says whether the gene has a usable result for this drug.
 func (e *evidence) known() bool { return e.state == Known }
 
+// measured is a report of measured enzyme activity, nil if there is none.
+func (e *evidence) measured() *Report {
+	if e.finding == nil {
+		return nil
+	}
+	for i := range e.finding.Ignored {
+		if r := &e.finding.Ignored[i].Report; r.Kind == EnzymeActivity && setAside(*r, Patient{}) == "" {
+			return r
+		}
+	}
+	return nil
+}
+
 // gather reads the findings in the words of a drug's rows.
 func (d *drug) gather(findings []Finding, policy Policy) []evidence {
 	var all []evidence

@@ -103,7 +103,7 @@ func TestReportsThatDoNotFitAreShown(t *testing.T) {
 	half := stateOf("NUDT15", Unreadable)
 	half.Differs = true
 	is(t, advised(t, one(ordering(azathioprine, orally)), tpmtNM, half), Partial, Info)
-	says(t, a, "CYP2C19 Normal Metabolizer (*1/*1): not all CYP2C19 reports agree with this", "reports Poor Metabolizer")
+	says(t, a, "CYP2C19 Normal Metabolizer (*1/*1): another CYP2C19 report differs or was not read", "reports Poor Metabolizer")
 }
 
 // TestWarfarinResultsAreNamed: its guideline is no table of rows, and silence
@@ -160,8 +160,8 @@ func TestOtherReportsAreSaid(t *testing.T) {
 		kind  AdviceKind
 		says  string
 	}{
-		{"unreadable", with(final("CYP2C19", "something else"), func(r *Report) { r.Laboratory = "Another" }), Unusable, "not all CYP2C19 reports agree with this"},
-		{"preliminary and different", with(final("CYP2C19", "*2/*2"), func(r *Report) { r.Status = "preliminary" }), Unusable, "not all CYP2C19 reports agree with this"},
+		{"unreadable", with(final("CYP2C19", "something else"), func(r *Report) { r.Laboratory = "Another" }), Unusable, "another CYP2C19 report differs or was not read"},
+		{"preliminary and different", with(final("CYP2C19", "*2/*2"), func(r *Report) { r.Status = "preliminary" }), Unusable, "another CYP2C19 report differs or was not read"},
 		{"unknown allele", with(final("CYP2C19", "*1/*999"), func(r *Report) { r.Laboratory = "Another" }), Choices, "CYP2C19 results contradict each other: no genotype-based advice on clopidogrel"},
 	} {
 		in := one(ordering(clopidogrelTablet, because("I21.4")))
@@ -179,6 +179,27 @@ func TestOtherReportsAreSaid(t *testing.T) {
 	if advice, _ := k.Advise(in); len(advice) != 0 {
 		t.Errorf("the same result while it was preliminary: %s", advice[0].Summary)
 	}
+}
+
+// TestMeasuredActivityIsSaid: an enzyme activity is not weighed yet, and never
+// passed over either.
+func TestMeasuredActivityIsSaid(t *testing.T) {
+	k := whole(t)
+	activity := with(final("G6PD"), func(r *Report) { r.Kind, r.Quantity, r.Unit = EnzymeActivity, ptr(1.2), "U/g Hb" })
+	in := one(ordering(rasburicase))
+	in.Reports = []Report{activity}
+	advice, _ := k.Advise(in)
+	if len(advice) != 1 {
+		t.Fatal("no advice")
+	}
+	is(t, &advice[0], Unusable, Warning)
+	says(t, &advice[0], "G6PD activity was measured: 1.2 U/g Hb and is not interpreted here: read it before giving rasburicase")
+	in.Reports = []Report{with(final("G6PD", "Normal"), func(r *Report) { r.Kind = Phenotype }), activity}
+	if advice, _ = k.Advise(in); len(advice) != 1 {
+		t.Fatal("no advice beside a normal phenotype")
+	}
+	is(t, &advice[0], Unusable, Info)
+	says(t, &advice[0], "1.2 U/g Hb", "another G6PD report differs or was not read")
 }
 
 func TestRule07UnknownVariantsGiveACard(t *testing.T) {

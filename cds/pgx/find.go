@@ -88,7 +88,8 @@ func (c *geneCase) sort(t *geneTable, r Report, now time.Time) {
 	}
 	if r.Kind == EnzymeActivity {
 		c.ignore(r, "a measured enzyme activity is shown, not interpreted")
-		c.note("A measured enzyme activity is on record; read it together with the genotype.")
+		c.note("A measured enzyme activity is on record%s; read it together with the genotype.", measured(r))
+		c.finding.Differs = true
 		return
 	}
 	read, ok := t.read(c.gene, r)
@@ -108,6 +109,14 @@ func (c *geneCase) sort(t *geneTable, r Report, now time.Time) {
 	default:
 		c.lab = append(c.lab, one)
 	}
+}
+
+// measured is ": 1.2 U/g Hb", "" if a report has no quantity.
+func measured(r Report) string {
+	if r.Quantity == nil {
+		return ""
+	}
+	return strings.TrimRight(fmt.Sprintf(": %s %s", num(*r.Quantity), r.Unit), " ")
 }
 
 // setAside says why a report does not count at all, "" if it may.

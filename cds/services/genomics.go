@@ -274,6 +274,10 @@ func (g *genomics) readValue(r *result, kind pgx.ReportKind, sure bool) {
 		}
 		return
 	}
+	allele := hlaAsked(r.node, symbol, said)
+	if allele != "" {
+		kind, sure = pgx.Genotype, true
+	}
 	if !sure {
 		var shaped bool
 		if kind, shaped = shape(said); !shaped {
@@ -308,6 +312,9 @@ func (g *genomics) readValue(r *result, kind pgx.ReportKind, sure bool) {
 	default:
 		report := g.report(r, symbol, kind)
 		report.Values = said
+		if allele != "" {
+			report.Tested = []string{allele}
+		}
 		g.add(report)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,6 +125,9 @@ func TestOtherShapes(t *testing.T) {
 		{"gene-level code with words", []string{obs(lc("79716-7", "CYP2C9 gene product metabolic activity interpretation"), `"valueCodeableConcept":`+lc("LA25391-6", "Normal metabolizer"))}, []string{"phenotype CYP2C9: LA25391-6 | Normal metabolizer"}},
 		{"gene-level code whose words disagree", []string{obs(lc("79716-7", "CYP2D6 gene product metabolic activity interpretation"), `"valueString":"Normal metabolizer"`)}, []string{"unread : the code is that of CYP2C9 and its words name CYP2D6"}},
 		{"a local code whose words name gene and kind", []string{obs(`{"text":"TPMT phenotype"}`, `"valueString":"Intermediate metabolizer"`)}, []string{"phenotype TPMT: Intermediate metabolizer"}},
+		{"an HLA allele named by the test", []string{obs(lc("50956-2", "HLA-B*57:01 [Presence]"), `"valueCodeableConcept":`+lc("LA9633-4", "Present"))}, []string{"genotype HLA-B: LA9633-4 | Present"}},
+		{"an HLA allele named by the text of the test", []string{obs(`{"text":"HLA-A*3101"}`, `"valueString":"Negative"`)}, []string{"genotype HLA-A: Negative"}},
+		{"a test of two HLA alleles", []string{obs(`{"text":"HLA-B*57:01 and HLA-B*58:01"}`, `"valueString":"Negative"`)}, []string{"unread HLA-B: a result in a form this server does not know"}},
 		{"a local code with an unknown result", []string{obs(`{"text":"TPMT phenotype"}`, `"valueString":"see comment"`)}, []string{"unread TPMT: a result in a form this server does not know"}},
 		{"a score beside a genotype", []string{obs(lc("84413-4", ""), `"valueString":"CYP2D6*1/*41","component":[`+component(`{"text":"Activity score"}`, `"valueQuantity":{"value":1.25}`)+`]`)}, []string{"genotype CYP2D6: CYP2D6*1/*41", "phenotype CYP2D6: activity score 1.25"}},
 		{"a phenotype beside a genotype", []string{obs(lc("84413-4", ""), `"valueString":"*2/*2","component":[`+studied+`,`+component(tbd, poor)+`]`)}, []string{"genotype CYP2C19: *2/*2", "phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
@@ -149,6 +153,15 @@ func TestOtherShapes(t *testing.T) {
 				t.Errorf("-want +got\n%s", diff)
 			}
 		})
+	}
+}
+
+// A test that names one HLA allele has looked for that one.
+func TestHLATestsNameTheirAllele(t *testing.T) {
+	s := service(config(t))
+	reports, _ := collect(t, `{"resourceType":"Observation","id":"o1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"50956-2","display":"HLA-B*57:01 [Presence]"}]},"subject":{"reference":"Patient/p1"},"valueCodeableConcept":{"coding":[{"system":"http://loinc.org","code":"LA9633-4"}]}}`).genomics(s.genes)
+	if len(reports) != 1 || !slices.Equal(reports[0].Tested, []string{"*57:01"}) {
+		t.Errorf("reports %+v", reports)
 	}
 }
 

@@ -99,6 +99,34 @@ func shape(said []string) (kind pgx.ReportKind, ok bool) {
 	return 0, false
 }
 
+// hlaName is an HLA allele in the name of a test: "HLA-B*57:01 [Presence]".
+var hlaName = regexp.MustCompile(`(?i)\bHLA-?\s?([AB])\s?\*?\s?([0-9]{2,3}):?([0-9]{2})\b`)
+
+// hlaAsked is the one allele that a test such as LOINC 50956-2, "HLA-B*57:01
+// [Presence]", asks for by its name; "" if it names none or several, or if the
+// value names alleles itself.
+func hlaAsked(observation *resource.Node, symbol string, said []string) string {
+	if len(said) == 0 || slices.ContainsFunc(said, starAllele.MatchString) {
+		return ""
+	}
+	allele := ""
+	code := observation.Get("code")
+	names := []string{code.Str("text")}
+	for _, c := range codes(code) {
+		names = append(names, c.Display)
+	}
+	for _, name := range names {
+		for _, m := range hlaName.FindAllStringSubmatch(name, -1) {
+			found := "*" + m[2] + ":" + m[3]
+			if !strings.EqualFold("HLA-"+m[1], symbol) || (allele != "" && allele != found) {
+				return ""
+			}
+			allele = found
+		}
+	}
+	return allele
+}
+
 // phenotypeAnswers are the LOINC answers that say what a gene does, LL3856-3 and
 // the function scale of the Genomics Reporting IG.
 var phenotypeAnswers = map[string]bool{
