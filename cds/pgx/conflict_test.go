@@ -181,6 +181,22 @@ func TestOtherReportsAreSaid(t *testing.T) {
 	}
 }
 
+// TestContradictingPhenotypes: a phenotype alone stands for many scores, which
+// are not many rows.
+func TestContradictingPhenotypes(t *testing.T) {
+	k := whole(t)
+	in := one(ordering(codeine, orally))
+	for laboratory, phenotype := range map[string]string{"One": "Normal Metabolizer", "Two": "Ultrarapid Metabolizer"} {
+		in.Reports = append(in.Reports, with(final("CYP2D6", phenotype), func(r *Report) { r.Kind, r.Laboratory = Phenotype, laboratory }))
+	}
+	advice, _ := k.Advise(in)
+	if len(advice) != 1 || len(advice[0].Rows) != 2 {
+		t.Fatalf("advice %+v; want two rows", advice)
+	}
+	is(t, &advice[0], Choices, Critical)
+	says(t, &advice[0], "CYP2D6 results contradict each other; if CYP2D6 is Ultrarapid Metabolizer: avoid codeine (recommended)", "If CYP2D6 is Normal Metabolizer: ")
+}
+
 // TestMeasuredActivityIsSaid: an enzyme activity is not weighed yet, and never
 // passed over either.
 func TestMeasuredActivityIsSaid(t *testing.T) {
@@ -193,7 +209,7 @@ func TestMeasuredActivityIsSaid(t *testing.T) {
 		t.Fatal("no advice")
 	}
 	is(t, &advice[0], Unusable, Warning)
-	says(t, &advice[0], "G6PD activity was measured: 1.2 U/g Hb and is not interpreted here: read it before giving rasburicase")
+	says(t, &advice[0], "G6PD activity was measured (1.2 U/g Hb) and is not interpreted here: read it before giving rasburicase")
 	in.Reports = []Report{with(final("G6PD", "Normal"), func(r *Report) { r.Kind = Phenotype }), activity}
 	if advice, _ = k.Advise(in); len(advice) != 1 {
 		t.Fatal("no advice beside a normal phenotype")
@@ -242,4 +258,17 @@ func TestRule06PhenotypeAlone(t *testing.T) {
 		t.Fatal("no advice")
 	}
 	is(t, &advice[0], Choices, Warning)
+}
+
+// TestRule08SingleIngredient: the dose of one ingredient of a combination
+// cannot be changed alone, and nothing is offered that would.
+func TestRule08SingleIngredient(t *testing.T) {
+	decreased := found("SLCO1B1", "*1/*5", "Decreased Function")
+	a := advised(t, one(ordering("476350", orally)), decreased) // ezetimibe / simvastatin
+	is(t, a, Recommend, Warning)
+	says(t, a, "This is a combination product: its dose cannot be changed for one ingredient alone.")
+	if len(a.Actions) != 0 {
+		t.Errorf("actions %v", a.Actions)
+	}
+	saysNot(t, advised(t, one(ordering(simvastatin, orally)), decreased), "combination product")
 }

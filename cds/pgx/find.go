@@ -111,12 +111,12 @@ func (c *geneCase) sort(t *geneTable, r Report, now time.Time) {
 	}
 }
 
-// measured is ": 1.2 U/g Hb", "" if a report has no quantity.
+// measured is " (1.2 U/g Hb)", "" if a report has no quantity.
 func measured(r Report) string {
 	if r.Quantity == nil {
 		return ""
 	}
-	return strings.TrimRight(fmt.Sprintf(": %s %s", num(*r.Quantity), r.Unit), " ")
+	return " (" + strings.TrimSpace(num(*r.Quantity)+" "+r.Unit) + ")"
 }
 
 // setAside says why a report does not count at all, "" if it may.

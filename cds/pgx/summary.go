@@ -138,6 +138,25 @@ func (c *chart) states(combo *combination, all []evidence) string {
 	return strings.Join(words, " and ")
 }
 
+// phenotypes names a state as states does, by phenotypes alone; "" if a
+// genotype is known.
+func (c *chart) phenotypes(combo *combination, all []evidence) string {
+	var words []string
+	for _, gene := range ambiguousGenes(all) {
+		var values []string
+		for _, cand := range combo.candidates[gene] {
+			if cand.Diplotype != "" || cand.Phenotype == "" || strings.HasPrefix(gene, "HLA-") {
+				return ""
+			}
+			if !slices.Contains(values, cand.Phenotype) {
+				values = append(values, cand.Phenotype)
+			}
+		}
+		words = append(words, gene+" is "+join(values, "or"))
+	}
+	return strings.Join(words, " and ")
+}
+
 // ambiguousGenes are the genes whose candidates differ in the rows they match.
 func ambiguousGenes(all []evidence) []string {
 	var genes []string
