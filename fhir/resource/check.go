@@ -268,6 +268,10 @@ func (c *checker) primitive(m *member, n *Node) {
 		if n.Text[0] == '#' {
 			c.uses = append(c.uses, localUse{n.Text[1:], c.inside})
 		}
+		if p.name == "canonical" && !validURI(n.Text) {
+			uri, _, _ := strings.Cut(n.Text, "|") // jsonformat takes the version for a part of the host
+			c.copy.replace(n, uri)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import "strings"
 //     later refuses it) becomes {} or a sibling's value;
 //   - leap seconds become second 59;
 //   - decimals with exponents or many digits become 1;
+//   - canonical URLs that no URI reader can read lose their version;
 //   - base64 with line breaks and narratives become short ones;
 //   - resources inside a Bundle or Parameters are left out, because each is
 //     checked by itself.

@@ -37,7 +37,7 @@ var primitives = []primitive{
 	primitiveElementID: {"element id", String, validElementID, "an element id without white space"},
 	{"base64Binary", String, validBase64, "base64 text"},
 	{"boolean", Bool, nil, "true or false"},
-	{"canonical", String, validURI, "a canonical URL without white space"},
+	{"canonical", String, validCanonical, "a canonical URL without white space"},
 	{"code", String, validCode, "a code without leading, trailing or double spaces"},
 	{"date", String, validDate, "a date such as 2026, 2026-05 or 2026-05-17"},
 	{"dateTime", String, validDateTime, "a date and time such as 2026, 2026-05, 2026-05-17 or 2026-05-17T13:28:17+02:00"},
@@ -108,6 +108,15 @@ func validURI(s string) bool {
 	}
 	_, err := url.Parse(s)
 	return err == nil
+}
+
+// validCanonical accepts a URI with a version behind it, which no URI reader
+// knows of: http://loinc.org|2.67.
+//
+// https://hl7.org/fhir/R4/datatypes.html#canonical
+func validCanonical(s string) bool {
+	uri, _, _ := strings.Cut(s, "|")
+	return uri != "" && spaceFree(s) && validURI(uri)
 }
 
 // plainURI recognises, without allocating, the URIs that fill most resources:

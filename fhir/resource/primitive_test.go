@@ -18,7 +18,7 @@ var primitiveTexts = []struct {
 	{"base64Binary", []string{`"QUI="`, `"QUJD"`, `"QQ=="`, `"QUJD\nREVG"`, `" QUJD "`, `"+/+/"`},
 		[]string{`""`, `"QUI"`, `"QUI=="`, `"Q==="`, `"QU=I"`, `"QU_-"`, `"    "`, `1`}},
 	{"boolean", []string{`true`, `false`}, []string{`"true"`, `1`, `"false"`}},
-	{"canonical", []string{`"http://example.org/x|1.0"`, `"#local"`, `"urn:uuid:1"`}, []string{`""`, `"a b"`, `"http://[x"`}},
+	{"canonical", []string{`"http://example.org/x|1.0"`, `"http://loinc.org|2.67"`, `"http://snomed.info/sct|http://snomed.info/sct/900000000000207008/version/20230131"`, `"#local"`, `"urn:uuid:1"`}, []string{`""`, `"a b"`, `"http://[x"`, `"http://[x|1"`, `"|1"`, `"http://example.org/x|1 0"`}},
 	{"code", []string{`"a"`, `"a b"`, `"1+1=2"`, `"é"`}, []string{`""`, `" a"`, `"a "`, `"a  b"`, `"a\tb"`, `"a\nb"`, `1`}},
 	{"date", []string{`"2026"`, `"0001"`, `"9999-12-31"`, `"2024-02-29"`, `"2000-02-29"`, `"2026-05"`},
 		[]string{`"0000"`, `"26"`, `"2026-13"`, `"2026-00"`, `"2023-02-29"`, `"1900-02-29"`, `"2026-04-31"`, `"2026-1-1"`, `"2026-05-"`, `"2026-05-17T10:00:00Z"`, `"-2026"`, `"2026 "`, `2026`}},
