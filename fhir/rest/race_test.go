@@ -1,10 +1,15 @@
 package rest
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"testing"
+
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // together sends a request from n clients at once and counts the statuses.
@@ -74,6 +79,34 @@ func TestParallelConditionalUpdatesWithAnID(t *testing.T) {
 	})
 	if counts[http.StatusCreated] != 1 || counts[http.StatusOK] != clients-1 {
 		t.Errorf("statuses %v, want one 201 and %d 200", counts, clients-1)
+	}
+}
+
+// blind is a store whose first search sees nothing, as if what is there had been
+// written just after it.
+type blind struct {
+	store.Store
+	searched atomic.Bool
+}
+
+func (b *blind) Search(ctx context.Context, q search.Query) (*search.Page, error) {
+	if !b.searched.Swap(true) {
+		return &search.Page{Total: -1}, nil
+	}
+	return b.Store.Search(ctx, q)
+}
+
+// TestWrittenBetweenSearchAndRead: a conditional update with an id must not take
+// what a rival has just made for something else.
+func TestWrittenBetweenSearchAndRead(t *testing.T) {
+	seen := &blind{}
+	seen.searched.Store(true)
+	a := newAPI(t, func(c *Config) { seen.Store, c.Store = c.Store, seen })
+	a.must("PUT", "/Patient/ada", adaV1)
+	seen.searched.Store(false)
+	rec := a.do(call{"PUT", "/Patient?identifier=1815", nil, adaV2})
+	if rec.Code != 200 {
+		t.Errorf("status %d: %s", rec.Code, rec.Body)
 	}
 }
 

@@ -129,6 +129,12 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 		now, err := s.Store.Read(ctx, w.key)
 		switch {
 		case err == nil && !now.Deleted():
+			// It may have been written since the search.
+			if found, _, err := s.matches(ctx, access, w.criteria, gone); err != nil {
+				return err
+			} else if found != nil {
+				return fhir.Errorf(fhir.Conflict, "another write got in between; try again")
+			}
 			return fhir.Errorf(fhir.Duplicate, "%s is there already, but the criteria do not match it", w.key)
 		case err != nil && fhir.KindOf(err) != fhir.NotFound:
 			return err
