@@ -234,6 +234,13 @@ func (t *drugTable) link() error {
 				d.products++
 			}
 		}
+		for _, d := range t.drugs {
+			if len(d.AllOf) > 0 && !slices.ContainsFunc(d.AllOf, func(code string) bool {
+				return !slices.ContainsFunc(p.ingredients, func(i component) bool { return i.rxcui == code })
+			}) {
+				d.products++
+			}
+		}
 	}
 	return nil
 }
