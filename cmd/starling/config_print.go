@@ -14,6 +14,11 @@ type configCmd struct {
 	Settings   `embed:""`
 }
 
+// BeforeResolve reads the settings file.
+func (*configCmd) BeforeResolve(ctx *kong.Context, source *settingSource) error {
+	return source.load(ctx)
+}
+
 // Run prints every setting as a line of a settings file, with where its value
 // came from behind it. Secrets are masked.
 func (c *configCmd) Run(m *Main, ctx *kong.Context, source *settingSource) error {
@@ -67,7 +72,8 @@ func settingYAML(flag *kong.Flag) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// mask hides the password of a URL. What is no URL has none.
+// mask hides the password of a URL, and its query, which may hold another. What
+// is no URL has none.
 func mask(value string) string {
 	if !strings.Contains(value, "://") {
 		return value
@@ -75,6 +81,9 @@ func mask(value string) string {
 	u, err := url.Parse(value)
 	if err != nil {
 		return "****"
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = "****"
 	}
 	return u.Redacted()
 }

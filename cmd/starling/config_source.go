@@ -27,26 +27,36 @@ func isSetting(flag *kong.Flag) bool {
 // settingSource gives kong the values of settings that no flag gives: first the
 // environment, then the file of --config.
 type settingSource struct {
-	env func(name string) (string, bool)
-
-	loaded bool
-	path   string
-	file   map[string]string
+	env  func(name string) (string, bool)
+	path string
+	file map[string]string
 	// from says where each setting found here came from.
 	from map[string]string
 }
 
+func newSettingSource(env func(name string) (string, bool)) *settingSource {
+	return &settingSource{env: env, from: map[string]string{}}
+}
+
 // Validate has nothing to do: what can be wrong is found as values are read.
 func (s *settingSource) Validate(*kong.Application) error { return nil }
+
+// explain adds to an error about a flag where its value came from, if that was
+// not the command line.
+func (s *settingSource) explain(err error) error {
+	// kong's errors about a value start with the flag's name.
+	name, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "--"), " ")
+	if from := s.from[strings.TrimSuffix(name, ":")]; from != "" {
+		return fmt.Errorf("%w (from %s)", err, from)
+	}
+	return err
+}
 
 // Resolve returns the value of a flag that was not given on the command line,
 // or nil if it has none.
 func (s *settingSource) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	if !isSetting(flag) {
 		return nil, nil
-	}
-	if err := s.load(ctx); err != nil {
-		return nil, err
 	}
 	name := envName(flag.Name)
 	value, ok := s.env(name)
@@ -75,13 +85,10 @@ func (s *settingSource) Resolve(ctx *kong.Context, _ *kong.Path, flag *kong.Flag
 // isSecret reports whether a setting may hold a password.
 func isSecret(flag *kong.Flag) bool { return flag.Tag.Has("secret") }
 
-// load reads the settings file, once.
+// load reads the settings file that the command line or the environment names.
+// It runs before kong asks for values, so that what is wrong with the file is
+// not told as a fault of some flag.
 func (s *settingSource) load(ctx *kong.Context) error {
-	if s.loaded {
-		return nil
-	}
-	s.loaded = true
-	s.from = map[string]string{}
 	settings := map[string]bool{}
 	for _, flag := range ctx.Flags() {
 		if isSetting(flag) {

@@ -169,7 +169,9 @@ func (r *loadRun) read(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if err != nil {
+			// An archive is read twice; what is wrong with it is told the second
+			// time, after all that could be read.
+			if err != nil && !(first && kindOf(file.path) == tarKind) {
 				r.report.reject(rejection{File: file.path, Reason: err.Error()})
 			}
 		}

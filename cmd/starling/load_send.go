@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -199,13 +200,8 @@ func (l *loader) handle(ctx context.Context, p *parcel) error {
 	for _, doc := range p.docs {
 		it := item{file: doc.file, line: doc.line, entry: -1}
 		node, err := resource.Decode(doc.data)
-		switch {
-		case err != nil:
+		if err != nil {
 			l.report.reject(rejectionOf(it, 0, err))
-			continue
-		case node.Str("resourceType") == "":
-			it.node = node
-			l.report.reject(rejectionOf(it, 0, errors.New("is no FHIR resource: it has no resourceType")))
 			continue
 		}
 		it.node = node
@@ -239,8 +235,16 @@ func (l *loader) whole(ctx context.Context, doc document, items []item) error {
 	return nil
 }
 
-// batches sends items in chunks, each item on its own account.
+// batches sends items in chunks, each item on its own account. What cannot be
+// addressed is rejected here.
 func (l *loader) batches(ctx context.Context, items []item) error {
+	items = slices.DeleteFunc(items, func(it item) bool {
+		if it.node.Str("resourceType") != "" {
+			return false
+		}
+		l.report.reject(rejectionOf(it, 0, errors.New("is no FHIR resource: it has no resourceType")))
+		return true
+	})
 	for len(items) > 0 {
 		n := min(l.chunk, len(items))
 		if err := l.batch(ctx, items[:n]); err != nil {

@@ -262,6 +262,15 @@ func TestLoadRejects(t *testing.T) {
 			want:  []string{"rejected DIR/a.json entry 2 (Basic): Basic.code: code is missing", "1 resource stored, 1 rejected, from 1 file"},
 		},
 		{
+			name:  "an entry that is no resource",
+			files: map[string]string{"a.json": `{"resourceType":"Bundle","type":"collection","entry":[{"resource":"x"},{"resource":{"resourceType":"Patient"}},{"resource":{}}]}`},
+			code:  exitPartly,
+			want: []string{
+				"rejected DIR/a.json entry 0: is no FHIR resource", "rejected DIR/a.json entry 2: is no FHIR resource",
+				"1 resource stored, 2 rejected, from 1 file",
+			},
+		},
+		{
 			name:   "a transaction as a whole",
 			files:  map[string]string{"a.json": transaction},
 			answer: refuse,
@@ -286,8 +295,8 @@ func TestLoadRejects(t *testing.T) {
 			files: map[string]string{"a.json.gz": one("a"), "b.tar": one("b"), "c.ndjson.zst": "c"},
 			code:  exitFailed,
 			want: []string{
-				"rejected DIR/a.json.gz: cannot be unpacked", "rejected DIR/b.tar: cannot be unpacked", "rejected DIR/b.tar: cannot be unpacked",
-				"rejected DIR/c.ndjson.zst:1: cannot be read",
+				"rejected DIR/a.json.gz: cannot be unpacked", "rejected DIR/b.tar: cannot be unpacked",
+				"rejected DIR/c.ndjson.zst:1: cannot be read", "0 resources stored, 3 rejected, from 1 file",
 			},
 		},
 		{

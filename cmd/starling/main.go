@@ -78,7 +78,8 @@ type helpAsked struct{ code int }
 // done or ctx ends, and returns the exit code.
 func (m *Main) Run(ctx context.Context, args []string) (code int) {
 	var commands cli
-	parser, err := m.parser(&commands)
+	source := newSettingSource(m.Env)
+	parser, err := m.parser(&commands, source)
 	if err != nil {
 		fmt.Fprintln(m.Stderr, "starling:", err)
 		return exitFailed
@@ -93,7 +94,7 @@ func (m *Main) Run(ctx context.Context, args []string) (code int) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(m.Stderr, "starling:", err)
+		fmt.Fprintln(m.Stderr, "starling:", source.explain(err))
 		fmt.Fprintln(m.Stderr, "starling help lists the commands; starling help COMMAND their flags.")
 		return exitUsage
 	}
@@ -115,8 +116,7 @@ func (m *Main) Run(ctx context.Context, args []string) (code int) {
 }
 
 // parser makes kong's parser of a command line.
-func (m *Main) parser(commands *cli) (*kong.Kong, error) {
-	source := &settingSource{env: m.Env}
+func (m *Main) parser(commands *cli, source *settingSource) (*kong.Kong, error) {
 	return kong.New(commands,
 		kong.Name("starling"),
 		kong.Description("A FHIR R4 server that answers CDS Hooks calls with pharmacogenomic advice. Not a medical device.\n\n"+

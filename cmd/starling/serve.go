@@ -9,8 +9,10 @@ import (
 	"net/http"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 
+	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
 	"github.com/starling-fhir/starling/cds/pgx"
@@ -22,6 +24,11 @@ import (
 type serveCmd struct {
 	ConfigFile string `name:"config" placeholder:"FILE" help:"YAML file with settings; starling config prints one ($STARLING_CONFIG)."`
 	Settings   `embed:""`
+}
+
+// BeforeResolve reads the settings file.
+func (*serveCmd) BeforeResolve(ctx *kong.Context, source *settingSource) error {
+	return source.load(ctx)
 }
 
 // Help is printed below the flags.
@@ -77,8 +84,7 @@ func (s *server) run(ctx context.Context) error {
 		defer debug.SetMemoryLimit(debug.SetMemoryLimit(limit))
 	}
 
-	var listen net.ListenConfig
-	listener, err := listen.Listen(ctx, "tcp", s.settings.Listen)
+	listener, err := listenOn(ctx, "--listen", s.settings.Listen)
 	if err != nil {
 		return err
 	}
@@ -94,11 +100,11 @@ func (s *server) run(ctx context.Context) error {
 	servers := []*http.Server{s.httpServer(s.publicHandler(addr))}
 	listeners := []net.Listener{listener}
 	if s.settings.MetricsListen != "" {
-		second, err := listen.Listen(ctx, "tcp", s.settings.MetricsListen)
+		second, err := listenOn(ctx, "--metrics-listen", s.settings.MetricsListen)
 		if err != nil {
 			return errors.Join(err, listener.Close())
 		}
-		servers = append(servers, s.httpServer(s.privateHandler()))
+		servers = append(servers, s.httpServer(s.privateHandler(second.Addr().String())))
 		listeners = append(listeners, second)
 	}
 
@@ -139,6 +145,19 @@ func (s *server) run(ctx context.Context) error {
 	}
 	s.log.Info("stopped")
 	return nil
+}
+
+// listenOn listens on the address that a setting gives.
+func listenOn(ctx context.Context, setting, addr string) (net.Listener, error) {
+	var listen net.ListenConfig
+	listener, err := listen.Listen(ctx, "tcp", addr)
+	switch {
+	case errors.Is(err, syscall.EADDRINUSE):
+		return nil, fmt.Errorf("%w: another program, perhaps another Starling, has this address; stop it, or give another with %s", err, setting)
+	case err != nil:
+		return nil, fmt.Errorf("%s: %w", setting, err)
+	}
+	return listener, nil
 }
 
 // memoryLimit returns the soft limit for the garbage collector; a GOMEMLIMIT in

@@ -121,7 +121,7 @@ func (s *server) publicHandler(addr string) http.Handler {
 }
 
 // privateHandler answers on --metrics-listen.
-func (s *server) privateHandler() http.Handler {
+func (s *server) privateHandler(addr string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.health.live)
 	mux.HandleFunc("GET /readyz", s.health.ready)
@@ -131,7 +131,7 @@ func (s *server) privateHandler() http.Handler {
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
-	return mux
+	return s.onlyOwnNames(addr, mux)
 }
 
 // onlyOwnNames refuses requests on a loopback address whose Host is neither

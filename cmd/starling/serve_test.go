@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -116,6 +117,9 @@ func TestServeSecondAddress(t *testing.T) {
 			t.Errorf("%s: status %d: %.200s", path, status, body)
 		}
 	}
+	if status, _, _ := r.do("GET", "/metrics", "", "Host", "rebound.example"); status != 421 {
+		t.Errorf("another name on the second address: %d, want 421", status)
+	}
 	if status, _, _ := r.do("GET", "/fhir/metadata", ""); status != 404 {
 		t.Errorf("the API is on the second address: %d", status)
 	}
@@ -216,7 +220,7 @@ func TestServeRefuses(t *testing.T) {
 		{[]string{"serve"}, exitUsage, "this version has no authentication"},
 		{[]string{"serve", "--insecure-no-auth", "--store", "mongodb://localhost/x"}, exitUsage, "mongodb:// is not in this version"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", "0.0.0.0:0"}, exitUsage, "--insecure-listen-any"},
-		{[]string{"serve", "--insecure-no-auth", "--listen", taken.Addr().String(), "--store", t.TempDir()}, exitFailed, "address already in use"},
+		{[]string{"serve", "--insecure-no-auth", "--listen", taken.Addr().String(), "--store", t.TempDir()}, exitFailed, "or give another with --listen"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", file}, exitFailed, "store"},
 	}
 	for _, test := range tests {
@@ -224,6 +228,32 @@ func TestServeRefuses(t *testing.T) {
 		if code := m.Run(t.Context(), test.args); code != test.code || !strings.Contains(stderr.String(), test.want) {
 			t.Errorf("%q: exit code %d, want %d with %q:\n%s", test.args, code, test.code, test.want, stderr)
 		}
+	}
+}
+
+// TestWarnsEveryMinute: the warning of an open address comes at once and with
+// each minute, as long as the server runs; that of a loopback address once.
+func TestWarnsEveryMinute(t *testing.T) {
+	tests := []struct {
+		addr string
+		want int
+	}{{"192.0.2.1:8080", 4}, {"127.0.0.1:8080", 1}}
+	for _, test := range tests {
+		synctest.Test(t, func(t *testing.T) {
+			m, _, stderr := testMain()
+			settings := goodSettings()
+			s := newServer(m, &settings)
+			s.log = newLogger(stderr, &settings)
+			// The bubble's clock stands still until nothing else can happen.
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute+time.Second)
+			defer cancel()
+			if err := s.warn(ctx, test.addr); err != nil {
+				t.Fatal(err)
+			}
+			if got := strings.Count(stderr.String(), "no authentication"); got != test.want {
+				t.Errorf("%s: %d warnings in three minutes, want %d", test.addr, got, test.want)
+			}
+		})
 	}
 }
 
