@@ -424,7 +424,7 @@ func (g *guideline) links() []Link {
 
 // actions offers to remove the draft order, only where one settled rule says
 // without conditions that the drug should not be started, on a laboratory's
-// confirmed result.
+// confirmed and undisputed result.
 func (c *chart) actions(kind AdviceKind, rows []applied, all []evidence) []Action {
 	if kind != Recommend || len(rows) != 1 || !rows[0].rule.Cancel || rows[0].member != yes || len(c.current) > 0 {
 		return nil
@@ -433,7 +433,7 @@ func (c *chart) actions(kind AdviceKind, rows []applied, all []evidence) []Actio
 		if e.finding == nil {
 			continue
 		}
-		if slices.ContainsFunc(e.finding.Used, func(r Report) bool { return r.OwnCall }) {
+		if e.finding.State == Conflicting || e.finding.Differs || slices.ContainsFunc(e.finding.Used, func(r Report) bool { return r.OwnCall }) {
 			return nil
 		}
 	}

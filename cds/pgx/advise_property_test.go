@@ -86,7 +86,7 @@ func anyInput(t *rapid.T, table *drugTable, known bool) (Input, []Finding) {
 			states = append(states, Known, Known, Known)
 		}
 		f := Finding{Gene: gene, State: rapid.SampledFrom(states).Draw(t, gene)}
-		if f.State == Known {
+		if f.State == Known || (known && f.State == Conflicting) {
 			for range rapid.IntRange(1, 3).Draw(t, "candidates") {
 				v := rapid.SampledFrom(slices.Sorted(mapsKeys(d.vocab[gene]))).Draw(t, "key")
 				f.Candidates = append(f.Candidates, Candidate{Phenotype: v, Keys: []string{v}})
@@ -194,6 +194,17 @@ func TestAdviceHolds(t *testing.T) {
 				return slices.ContainsFunc(f.Used, func(r Report) bool { return r.OwnCall })
 			})) {
 				t.Fatalf("actions on a drug that is taken, or from an own call")
+			}
+			for _, r := range a.Rows {
+				if r.Indicator > a.Indicator {
+					t.Fatalf("quieter than its row %s: %s", r.ID, a.Summary)
+				}
+			}
+			if len(a.Actions) > 0 && slices.ContainsFunc(a.Findings, func(f Finding) bool { return f.State == Conflicting }) {
+				t.Fatalf("actions on contradicting results: %s", a.Summary)
+			}
+			if strings.Contains(all, "If :") || strings.Contains(all, "if :") {
+				t.Fatalf("an unnamed possibility: %s", all)
 			}
 			if a.Kind == Choices && len(a.Settles) == 0 {
 				t.Fatalf("choices, and nothing says what would settle them: %s", a.Summary)

@@ -100,6 +100,11 @@ func TestReportsThatDoNotFitAreShown(t *testing.T) {
 	f.Notes = []string{"Example Laboratory reports Poor Metabolizer; by the tables used, *1/*1 is Normal Metabolizer."}
 	a := advised(t, one(ordering(clopidogrelTablet, because("I21.4"))), f)
 	is(t, a, Unusable, Info)
+	disputed := cyp2c19PM
+	disputed.Differs = true
+	if a := advised(t, one(ordering(clopidogrelTablet, because("I21.4"))), disputed); a.Kind != Recommend || len(a.Actions) != 0 {
+		t.Errorf("%s, actions %v on a disputed result", kindNames[a.Kind], a.Actions)
+	}
 	half := stateOf("NUDT15", Unreadable)
 	half.Differs = true
 	is(t, advised(t, one(ordering(azathioprine, orally)), tpmtNM, half), Partial, Info)

@@ -44,7 +44,9 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 		if partial && a.Rows[i].Action == "standard" {
 			a.Rows[i].Text = partlyTested + a.Rows[i].Text
 		}
-		a.Rows[i].Text = "If " + labels[rows[i].combo] + ": " + a.Rows[i].Text
+		if label := labels[rows[i].combo]; label != "" { // all of them may match the same rows
+			a.Rows[i].Text = "If " + label + ": " + a.Rows[i].Text
+		}
 	}
 	first := mostSerious(rows)
 	start := join(genes, "and") + " results contradict each other"
