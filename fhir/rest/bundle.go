@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -248,12 +249,20 @@ func (s *Server) batch(r *request, root *resource.Node) (*answer, error) {
 // serveAll serves entries that do not depend on each other. Each gets an answer
 // or an error of its own; what the deadline cuts off gets that as its error.
 func (s *Server) serveAll(ctx context.Context, entries []*entry) {
+	var size atomic.Int64 // of the answers so far
 	err := parallel(ctx, len(entries), func(i int) error {
 		e := entries[i]
+		if e.row.Write == nil && size.Load() >= s.Limits.Answer {
+			e.err = fhir.Errorf(fhir.TooCostly, "the answers to this Bundle reach %d bytes before this entry; send it in another one", s.Limits.Answer)
+			return nil
+		}
 		e.err = guarded(func() (err error) {
 			e.answer, err = s.serve(e.row, e.request)
 			return err
 		})
+		if e.answer != nil {
+			size.Add(int64(len(e.answer.body)))
+		}
 		return nil
 	})
 	for _, e := range entries {

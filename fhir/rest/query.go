@@ -20,7 +20,7 @@ const (
 // Query answers a read ("Patient/123") or a search ("Observation?patient=123")
 // in process, for callers inside the server. The same access applies as to a
 // request. complete is false if a search found more than it returns, which is
-// 10,000 resources. The error of a read is NotFound or Deleted if there is no
+// 10,000 resources or 64 MiB. The error of a read is NotFound or Deleted if there is no
 // such resource.
 func (s *Server) Query(ctx context.Context, access search.Access, query string) (resources []*fhir.Resource, complete bool, err error) {
 	path, rawQuery, _ := strings.Cut(query, "?")
@@ -62,6 +62,7 @@ func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQu
 	}
 	q.Total = search.TotalNone
 	var all []*fhir.Resource
+	size := int64(0)
 	for {
 		q.Count = min(queryPage, most-len(all))
 		page, err := s.Store.Search(ctx, access.Narrow(q))
@@ -69,7 +70,10 @@ func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQu
 			return nil, false, err
 		}
 		all = append(all, page.Resources...)
-		if page.Next == "" || len(all) >= most {
+		for _, res := range page.Resources {
+			size += int64(len(res.JSON))
+		}
+		if page.Next == "" || len(all) >= most || size >= s.Limits.Answer {
 			return all, page.Next == "", nil
 		}
 		q.Cursor = page.Next

@@ -69,6 +69,10 @@ type Limits struct {
 	Values int
 	// Entries is the most entries of a batch or transaction. Default 10,000.
 	Entries int
+	// Answer is the most bytes of what the reads and searches of one batch or
+	// transaction give back, or of one query in process; those beyond it are
+	// refused. Default 64 MiB.
+	Answer int64
 	// Issues is the most issues an OperationOutcome lists. Default 100.
 	Issues int
 	// Timeout is the time a request may take once its body is read. Default 60 s.
@@ -87,6 +91,9 @@ func (l Limits) withDefaults() Limits {
 	}
 	if l.Entries == 0 {
 		l.Entries = 10_000
+	}
+	if l.Answer == 0 {
+		l.Answer = 64 << 20
 	}
 	if l.Issues == 0 {
 		l.Issues = 100

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -181,6 +183,23 @@ func TestTransaction(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestAnswersAreBounded: searches of a batch that ask for everything again and
+// again must not fill the memory; its writes are carried out all the same.
+func TestAnswersAreBounded(t *testing.T) {
+	a := newAPI(t, func(c *Config) { c.Limits.Answer = 3000 })
+	a.seed()
+	entries := slices.Repeat([]string{entryOf("", "GET", "Observation", "")}, 200)
+	entries = append(entries, entryOf("", "PUT", "Patient/new", `{"resourceType":"Patient","id":"new"}`))
+	rec := a.must("POST", "", bundleOf("batch", entries...))
+	if n := strings.Count(rec.Body.String(), `"too-costly"`); n < 197-runtime.GOMAXPROCS(0) || n > 199 {
+		t.Errorf("%d of 200 searches were refused", n)
+	}
+	if !strings.Contains(rec.Body.String(), `"201 Created"`) {
+		t.Errorf("the write was refused: %.300s", rec.Body)
+	}
+	valid(t, rec.Body.Bytes())
 }
 
 // total is the number of resources of a type.

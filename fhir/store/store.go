@@ -16,6 +16,9 @@ const (
 	MaxResourceBytes = 5 << 20
 	MaxEntries       = 20_000 // index entries a resource
 	MaxEntryBytes    = 512
+	// MaxPageBytes ends a page, of a search or a history, behind the resource
+	// that reaches it, however many were asked for.
+	MaxPageBytes = 32 << 20
 )
 
 // Store keeps versions of resources and finds them. Its methods are safe for

@@ -81,6 +81,7 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 	}
 	page := &search.Page{Total: -1}
 	var last *entry
+	size := 0
 	for {
 		e, err := next()
 		if err != nil || v.err != nil {
@@ -96,7 +97,7 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 				continue
 			}
 		}
-		if len(page.Resources) == h.Count {
+		if len(page.Resources) == h.Count || size >= store.MaxPageBytes {
 			page.Next = s.sealCursor(identity, v.t, last.ms, uint64(last.typ), last.doc, uint64(last.version))
 			return page, nil
 		}
@@ -104,7 +105,9 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 		if err != nil {
 			return nil, err
 		}
-		page.Resources = append(page.Resources, row.resource(e.name, e.version))
+		res := row.resource(e.name, e.version)
+		page.Resources = append(page.Resources, res)
+		size += len(res.JSON)
 		last = e
 	}
 }

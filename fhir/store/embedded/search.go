@@ -9,6 +9,7 @@ import (
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // cheapRows is how many index rows a cheap total may cost, as
@@ -87,12 +88,19 @@ func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) 
 	}
 
 	page := &search.Page{Total: total, Resources: make([]*fhir.Resource, 0, len(hits))}
-	for _, hit := range hits {
+	for i, size := 0, 0; i < len(hits); i++ {
+		if size >= store.MaxPageBytes {
+			hits, more = hits[:i], true
+			break
+		}
+		hit := hits[i]
 		row, version, ok := v.version(hit.doc)
 		if !ok {
 			return nil, v.err
 		}
-		page.Resources = append(page.Resources, row.resource(s.types.name(hit.typ), version))
+		res := row.resource(s.types.name(hit.typ), version)
+		page.Resources = append(page.Resources, res)
+		size += len(res.JSON)
 	}
 	if more && len(hits) > 0 {
 		end := from

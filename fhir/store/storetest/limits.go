@@ -3,6 +3,7 @@ package storetest
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -20,6 +21,36 @@ var limitCases = []testCase{
 		c.Body.Tail = append(c.Body.Tail, ' ')
 		f.refuse(fhir.TooLarge, 1, put("Patient/1"), c)
 		f.find(query("Patient"))
+	}},
+	{"a page ends at 32 MiB and the next goes on", func(f *fixture) {
+		const n, whole = 8, 7 // of 5 MiB; 7 reach the limit
+		var want []string
+		for i := range n {
+			c := put(fmt.Sprintf("Binary/%d", i), "all=x")
+			c.Body.Tail = append(c.Body.Tail, bytes.Repeat([]byte(" "), store.MaxResourceBytes-len(c.Body.Head)-len(c.Body.Tail))...)
+			f.write(c)
+			want = append(want, c.Key.String())
+		}
+		sorted := query("Binary", is("all", "x"))
+		sorted.Sort = []search.Sort{sortBy("all")}
+		for _, q := range []search.Query{query("Binary"), sorted} {
+			q.Count = 1000
+			if first := f.search(q); len(first.Resources) != whole || first.Next == "" || first.Total != n {
+				f.Errorf("the first page has %d resources, next %q, total %d", len(first.Resources), first.Next, first.Total)
+			}
+			got := names(f.all(q))
+			if slices.Sort(got); !slices.Equal(got, want) {
+				f.Errorf("pages have %v, want %v", got, want)
+			}
+		}
+		h := store.HistoryQuery{Type: "Binary", Count: 1000}
+		first, err := f.s.History(f.Context(), h)
+		if err != nil || len(first.Resources) != whole || first.Next == "" {
+			f.Fatalf("the first page of the history: %v, %v", first, err)
+		}
+		if got := f.history(h); len(got) != n {
+			f.Errorf("the history has %d versions, want %d", len(got), n)
+		}
 	}},
 	{"a resource has at most 20,000 entries", func(f *fixture) {
 		c := put("Patient/1")
