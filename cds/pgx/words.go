@@ -116,7 +116,7 @@ var comedicationWords = map[string]string{
 // exceptWords are the exceptions a row allows.
 var exceptWords = map[string]string{
 	"benefit_outweighs_risk":               "unless the benefit clearly outweighs the risk",
-	"severe_infection_without_alternative": "unless the infection is severe and nothing else is safe and effective",
+	"severe_infection_without_alternative": "except in severe infection without good alternatives",
 }
 
 // plainWords are other fields' values that stand for one sentence.
