@@ -121,7 +121,7 @@ func TestWarfarinResultsAreNamed(t *testing.T) {
 	if a.URL == "" || len(a.Rows) != 0 {
 		t.Errorf("url %q, rows %v", a.URL, a.Rows)
 	}
-	says(t, advised(t, one(ordering("11289", orally)), stateOf("CYP2C9", Unreadable)), "CYP2C9 is reported in words this server does not understand")
+	says(t, advised(t, one(ordering("11289", orally)), stateOf("CYP2C9", Unreadable)), "CYP2C9 result could not be read")
 }
 
 // TestSummariesFit: what must be read stands before the cut.

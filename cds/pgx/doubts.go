@@ -63,14 +63,10 @@ func (c *chart) contradicted(all []evidence, rows []applied, gap bool) *Advice {
 	if !own && !drug {
 		a.Indicator = max(a.Indicator, Warning)
 	}
-	forWhom := ""
-	if first.member == unknown && first.rule.popul != nil {
-		forWhom = " for " + first.rule.popul.Words
-	}
 	if whichever {
-		a.Summary = fmt.Sprintf("%s; whichever is right: %s%s", start, first.lead, forWhom)
+		a.Summary = fmt.Sprintf("%s; whichever is right: %s%s", start, first.lead, forWhom(first))
 	} else {
-		a.Summary = fmt.Sprintf("%s; if %s: %s%s", start, labels[first.combo], first.lead, forWhom)
+		a.Summary = fmt.Sprintf("%s; if %s: %s%s", start, labels[first.combo], first.lead, forWhom(first))
 	}
 	return a
 }

@@ -37,7 +37,7 @@ func (c *chart) summary(kind AdviceKind, all []evidence, rows []applied, ambiguo
 		return fmt.Sprintf("%s: %s; the details depend on %s", results, first.lead, join(c.settles(rows, true, all), "and"))
 	}
 	if ambiguous {
-		return fmt.Sprintf("%s: the result is not unique; if %s, %s", join(ambiguousGenes(all), "and"), c.states(first.combo, all), first.lead)
+		return fmt.Sprintf("%s: the result is not unique; if %s, %s%s", join(ambiguousGenes(all), "and"), c.states(first.combo, all), first.lead, forWhom(first))
 	}
 	open := "who it is for"
 	if first.rule.popul != nil {
@@ -55,6 +55,14 @@ func mostSerious(rows []applied) applied {
 		}
 	}
 	return first
+}
+
+// forWhom is " for children" where it is open whether the patient is one.
+func forWhom(a applied) string {
+	if a.member != unknown || a.rule.popul == nil {
+		return ""
+	}
+	return " for " + a.rule.popul.Words
 }
 
 func (c *chart) population(a applied) string {
@@ -174,7 +182,7 @@ func stateWords(e *evidence) string {
 	case Conflicting:
 		return e.gene + " results contradict each other"
 	case Unreadable:
-		return e.gene + " is reported in words this server does not understand"
+		return e.gene + " result could not be read"
 	case Unconfirmed:
 		return e.gene + " result is preliminary"
 	}

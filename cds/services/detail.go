@@ -22,7 +22,7 @@ var states = map[pgx.State]string{
 	pgx.NoResult:      "no result found",
 	pgx.Indeterminate: "tested; the result has no assigned meaning",
 	pgx.Conflicting:   "results contradict each other",
-	pgx.Unreadable:    "reported in words this server does not understand",
+	pgx.Unreadable:    "reported; could not be read",
 	pgx.Unconfirmed:   "preliminary result only",
 }
 
