@@ -72,7 +72,7 @@ func (s *Settings) check() error {
 	}
 	for _, origin := range s.CORSOrigin {
 		u, err := url.Parse(origin)
-		if origin != "*" && (err != nil || u.Host == "" || u.Path != "" || u.Scheme != "http" && u.Scheme != "https") {
+		if origin != "*" && (err != nil || origin != u.Scheme+"://"+u.Host || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
 			return usageError("--cors-origin %q is not an origin such as https://app.example.org", origin)
 		}
 	}

@@ -173,6 +173,7 @@ func TestSettingsCheck(t *testing.T) {
 		{"base URL with a query", func(s *Settings) { s.BaseURL = "https://x.example/fhir?a" }, "--base-url"},
 		{"origin", func(s *Settings) { s.CORSOrigin = []string{"https://x.example", "*"} }, ""},
 		{"origin with a path", func(s *Settings) { s.CORSOrigin = []string{"https://x.example/"} }, "--cors-origin"},
+		{"origin with a query", func(s *Settings) { s.CORSOrigin = []string{"https://x.example?a"} }, "--cors-origin"},
 		{"no time", func(s *Settings) { s.Drain = 0 }, "--drain"},
 		{"negative delay", func(s *Settings) { s.DrainDelay = -1 }, "--drain-delay"},
 		{"no body", func(s *Settings) { s.BodyLimit = 0 }, "--body-limit"},

@@ -97,7 +97,11 @@ func (s *server) run(ctx context.Context) error {
 	if s.base == "" {
 		s.base = url + fhirPath
 	}
-	servers := []*http.Server{s.httpServer(s.publicHandler(addr))}
+	public, err := s.publicHandler(addr)
+	if err != nil {
+		return errors.Join(err, listener.Close())
+	}
+	servers := []*http.Server{s.httpServer(public)}
 	listeners := []net.Listener{listener}
 	if s.settings.MetricsListen != "" {
 		second, err := listenOn(ctx, "--metrics-listen", s.settings.MetricsListen)

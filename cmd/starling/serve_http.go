@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -79,11 +80,16 @@ func (s *server) hookOrigins() []string {
 	if len(s.settings.CORSOrigin) > 0 {
 		return s.settings.CORSOrigin
 	}
-	own, err := url.Parse(s.base)
+	return []string{s.ownOrigin()}
+}
+
+// ownOrigin is the web origin of the base URL.
+func (s *server) ownOrigin() string {
+	base, err := url.Parse(s.base)
 	if err != nil {
-		return []string{"null"}
+		return "null" // no origin a page can have and be let in by
 	}
-	return []string{own.Scheme + "://" + own.Host}
+	return base.Scheme + "://" + base.Host
 }
 
 // timeOrderedID makes ids of resources: UUIDs of version 7, so that new
@@ -98,7 +104,7 @@ func timeOrderedID() string {
 
 // publicHandler answers on --listen: probes at any time, everything else once
 // the server is ready.
-func (s *server) publicHandler(addr string) http.Handler {
+func (s *server) publicHandler(addr string) (http.Handler, error) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.health.live)
 	mux.HandleFunc("GET /readyz", s.health.ready)
@@ -107,7 +113,7 @@ func (s *server) publicHandler(addr string) http.Handler {
 	}
 	zip, err := gzhttp.NewWrapper(gzhttp.MinSize(gzipFrom), gzhttp.CompressionLevel(2))
 	if err != nil {
-		panic(err) // the two options are constants
+		return nil, err
 	}
 	mux.Handle("/", zip(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if app := s.app.Load(); app != nil {
@@ -117,7 +123,11 @@ func (s *server) publicHandler(addr string) http.Handler {
 		w.Header().Set("Retry-After", "2")
 		writeOutcome(w, http.StatusServiceUnavailable, "transient", "the server is starting: "+s.health.text())
 	})))
-	return s.onlyOwnNames(addr, mux)
+	guarded, err := s.onlyKnownPages(mux)
+	if err != nil {
+		return nil, err
+	}
+	return s.onlyOwnNames(addr, guarded), nil
 }
 
 // privateHandler answers on --metrics-listen.
@@ -158,6 +168,27 @@ func (s *server) onlyOwnNames(addr string, next http.Handler) http.Handler {
 		}
 		next.ServeHTTP(w, r)
 	})
+}
+
+// onlyKnownPages refuses writes and calls that a browser sends for a web page of
+// another origin than the server's own and those of --cors-origin. Leaving out
+// CORS headers is not enough: a browser does not ask before it posts a body
+// without a type, it only keeps the answer from the page. What is no browser
+// is not concerned.
+func (s *server) onlyKnownPages(next http.Handler) (http.Handler, error) {
+	if slices.Contains(s.settings.CORSOrigin, "*") {
+		return next, nil
+	}
+	protection := http.NewCrossOriginProtection()
+	for _, origin := range append(slices.Clone(s.settings.CORSOrigin), s.ownOrigin()) {
+		if err := protection.AddTrustedOrigin(origin); err != nil {
+			return nil, err
+		}
+	}
+	protection.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		writeOutcome(w, http.StatusForbidden, "security", "web pages of this origin may not send requests; --cors-origin lists those that may")
+	}))
+	return protection.Handler(next), nil
 }
 
 // writeOutcome answers what never reaches the FHIR API.

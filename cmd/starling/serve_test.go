@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -124,6 +125,56 @@ func TestServeSecondAddress(t *testing.T) {
 		t.Errorf("the API is on the second address: %d", status)
 	}
 	r.stop()
+}
+
+// TestForeignPages: a browser may not write for a page of an origin that nobody
+// listed, also where it does not ask first: a post without a Content-Type.
+func TestForeignPages(t *testing.T) {
+	tests := []struct {
+		name, method, path string
+		settings           func(*Settings)
+		header             [2]string
+		want               int
+	}{
+		{"a foreign page", "POST", "/fhir/Patient", nil, [2]string{"Origin", "https://evil.example"}, 403},
+		{"a page without origin", "POST", "/fhir/Patient", nil, [2]string{"Origin", "null"}, 403},
+		{"what browsers say of themselves", "POST", "/fhir/Patient", nil, [2]string{"Sec-Fetch-Site", "cross-site"}, 403},
+		{"a hook call", "POST", "/cds-services/pgx-order-select", nil, [2]string{"Origin", "https://evil.example"}, 403},
+		{"a delete", "DELETE", "/fhir/Patient/p", nil, [2]string{"Origin", "https://evil.example"}, 403},
+		{"no page", "POST", "/fhir/Patient", nil, [2]string{}, 503},
+		{"the server's own page", "POST", "/fhir/Patient", nil, [2]string{"Origin", "http://127.0.0.1:1"}, 503},
+		{"a page of the base URL", "POST", "/fhir/Patient", func(s *Settings) { s.BaseURL = "https://fhir.example/fhir" }, [2]string{"Origin", "https://fhir.example"}, 503},
+		{"a listed page", "POST", "/fhir/Patient", func(s *Settings) { s.CORSOrigin = []string{"https://app.example"} }, [2]string{"Origin", "https://app.example"}, 503},
+		{"a page not listed", "POST", "/fhir/Patient", func(s *Settings) { s.CORSOrigin = []string{"https://app.example"} }, [2]string{"Origin", "https://app.example:8443"}, 403},
+		{"all pages", "POST", "/fhir/Patient", func(s *Settings) { s.CORSOrigin = []string{"*"} }, [2]string{"Origin", "https://evil.example"}, 503},
+		{"a foreign page that reads", "GET", "/fhir/Patient", nil, [2]string{"Origin", "https://evil.example"}, 503},
+		{"a foreign page that asks", "OPTIONS", "/fhir/Patient", nil, [2]string{"Origin", "https://evil.example"}, 503},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m, _, stderr := testMain()
+			settings := goodSettings()
+			if test.settings != nil {
+				test.settings(&settings)
+			}
+			s := newServer(m, &settings)
+			s.log, s.metrics = newLogger(stderr, &settings), newMetrics(thisBuild())
+			s.base = cmp.Or(settings.BaseURL, "http://127.0.0.1:1/fhir")
+			handler, err := s.publicHandler("127.0.0.1:1")
+			if err != nil {
+				t.Fatal(err)
+			}
+			rec := httptest.NewRecorder()
+			req := httptest.NewRequestWithContext(t.Context(), test.method, "http://127.0.0.1:1"+test.path, nil)
+			if test.header[0] != "" {
+				req.Header.Set(test.header[0], test.header[1])
+			}
+			handler.ServeHTTP(rec, req) // what gets through is told that the server is starting
+			if rec.Code != test.want || !strings.Contains(rec.Body.String(), "OperationOutcome") {
+				t.Errorf("status %d, want %d: %s", rec.Code, test.want, rec.Body)
+			}
+		})
+	}
 }
 
 // TestServeDrains: a request under way when the signal comes is answered and
@@ -319,7 +370,10 @@ func TestStarting(t *testing.T) {
 	s.log = newLogger(stderr, &settings)
 	s.metrics = newMetrics(thisBuild())
 	s.base = "http://127.0.0.1:1/fhir"
-	handler := s.publicHandler("127.0.0.1:1")
+	handler, err := s.publicHandler("127.0.0.1:1")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for path, want := range map[string]int{"/fhir/Patient": 503, "/cds-services": 503, "/": 503, "/readyz": 503, "/livez": 200, "/metrics": 200} {
 		rec := httptest.NewRecorder()
 		handler.ServeHTTP(rec, httptest.NewRequestWithContext(t.Context(), http.MethodGet, "http://127.0.0.1:1"+path, nil))
