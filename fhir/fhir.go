@@ -23,10 +23,10 @@ func (k Key) String() string { return k.Type + "/" + k.ID }
 // https://hl7.org/fhir/R4/datatypes.html#id
 func ParseKey(typ, id string) (Key, error) {
 	if !validType(typ) {
-		return Key{}, Errorf(Invalid, "%q is not a resource type name", clip(typ))
+		return Key{}, Errorf(Invalid, "%q is not a resource type name", Clip(typ))
 	}
 	if !ValidID(id) {
-		return Key{}, Errorf(Invalid, "%q is not a resource id: 1 to 64 letters, digits, '-' and '.' are allowed", clip(id))
+		return Key{}, Errorf(Invalid, "%q is not a resource id: 1 to 64 letters, digits, '-' and '.' are allowed", Clip(id))
 	}
 	return Key{typ, id}, nil
 }
@@ -61,15 +61,6 @@ func validType(s string) bool {
 
 func isAlnum(c byte) bool {
 	return c >= '0' && c <= '9' || c >= 'A' && c <= 'Z' || c >= 'a' && c <= 'z'
-}
-
-// clip keeps what a message quotes short.
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	return s[:most] + "…"
 }
 
 // Method says how a version came to be, in HTTP's words, as

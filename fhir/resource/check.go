@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // checker walks one resource along its shapes and collects what is wrong with
@@ -283,7 +285,7 @@ func validLeap(s string, i int) bool {
 
 func wrongCode(code string, set *codeSet) string {
 	text := quote(code) + " is not a code of " + set.name
-	if near := nearest(code, set.codes); near != "" {
+	if near := fhir.Nearest(code, set.codes); near != "" {
 		return text + "; did you mean " + quote(near) + "?"
 	}
 	if len(set.codes) <= 20 {
@@ -341,7 +343,7 @@ func (c *checker) unknown(sh *shape, name string) {
 	}
 	slices.Sort(names)
 	bare := strings.TrimPrefix(name, "_")
-	if near := nearest(bare, names); near != "" {
+	if near := fhir.Nearest(bare, names); near != "" {
 		text += "; did you mean " + quote(near) + "?"
 	} else if choice := choiceOf(sh, bare); choice != nil {
 		text += "; " + choice.element + " may be " + strings.Join(choiceNames(sh, choice), ", ")

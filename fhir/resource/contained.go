@@ -1,5 +1,7 @@
 package resource
 
+import "github.com/starling-fhir/starling/fhir"
+
 // localUse is a use of "#id".
 type localUse struct {
 	id     string
@@ -64,7 +66,7 @@ func (c *checker) unusedContained() {
 			continue
 		}
 		c.place = append(c.place, step{"contained", c.root.index("contained"), i})
-		c.add("invariant", "nothing in the resource refers to #"+clip(id)+" (dom-3)")
+		c.add("invariant", "nothing in the resource refers to #"+fhir.Clip(id)+" (dom-3)")
 		c.place = c.place[:len(c.place)-1]
 	}
 }

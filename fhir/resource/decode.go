@@ -85,7 +85,7 @@ func (d *decoder) failAs(kind fhir.Kind, code, message string) error {
 		case len(where) > 0:
 			where = append(where, '.')
 		}
-		where = append(where, clip(step.name)...)
+		where = append(where, fhir.Clip(step.name)...)
 	}
 	return &fhir.Error{Kind: kind, Issues: []fhir.Issue{{
 		Severity:   fhir.SeverityError,
@@ -200,7 +200,7 @@ func (d *decoder) unique(name string, before []Field, seen map[string]bool) (map
 	if seen == nil && len(before) < few {
 		for i := range before {
 			if before[i].Name == name {
-				return nil, d.fail("member " + strconv.Quote(clip(name)) + " appears twice in one object")
+				return nil, d.fail("member " + strconv.Quote(fhir.Clip(name)) + " appears twice in one object")
 			}
 		}
 		return nil, nil
@@ -212,7 +212,7 @@ func (d *decoder) unique(name string, before []Field, seen map[string]bool) (map
 		}
 	}
 	if seen[name] {
-		return nil, d.fail("member " + strconv.Quote(clip(name)) + " appears twice in one object")
+		return nil, d.fail("member " + strconv.Quote(fhir.Clip(name)) + " appears twice in one object")
 	}
 	seen[name] = true
 	return seen, nil
@@ -231,18 +231,6 @@ func cut[T any](slab *[]T, list []T) []T {
 	start := len(*slab)
 	*slab = append(*slab, list...)
 	return (*slab)[start:len(*slab):len(*slab)]
-}
-
-func clip(s string) string {
-	const most = 80
-	if len(s) <= most {
-		return s
-	}
-	end := most
-	for end > 0 && !utf8.RuneStart(s[end]) {
-		end--
-	}
-	return s[:end] + "…"
 }
 
 func (d *decoder) array(depth int) (Node, error) {

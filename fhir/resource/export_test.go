@@ -125,11 +125,8 @@ func RuleURLs() map[string]string {
 	return urls
 }
 
-// Nearest, Edits and NarrativeProblem are tested by themselves.
-var (
-	Nearest          = nearest
-	NarrativeProblem = narrativeProblem
-)
+// NarrativeProblem is tested by itself.
+var NarrativeProblem = narrativeProblem
 
 // Forget makes the gate read every structure anew.
 func (g *Gate) Forget() {

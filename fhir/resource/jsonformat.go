@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/google/fhir/go/jsonformat"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // problem is one error of jsonformat.
@@ -70,7 +72,7 @@ func field(pointer reflect.Value, name string) string {
 func (p problem) message() string {
 	text := p.details
 	if p.diagnostics != "" {
-		text += ": " + clip(p.diagnostics)
+		text += ": " + fhir.Clip(p.diagnostics)
 	}
 	return "is refused by the R4 JSON reader: " + text
 }

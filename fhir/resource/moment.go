@@ -1,5 +1,7 @@
 package resource
 
+import "time"
+
 // Dates and times as R4 writes them. Its regular expressions allow days that no
 // calendar has, its text does not; here a date must exist. A second of 60 is
 // allowed for leap seconds, and a fraction may have any number of digits.
@@ -53,16 +55,7 @@ func cutDate(s string) (rest string, ok bool) {
 }
 
 func daysIn(year, month int) int {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // validClockZone reads T, a clock time and a zone, which is not optional.

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // Narrative rules, https://hl7.org/fhir/R4/narrative.html#xhtml: one div in the
@@ -150,10 +152,10 @@ func (x *xhtml) end() string {
 	name, rest := cutName(x.text[x.pos+2:])
 	rest = strings.TrimLeft(rest, " \t\r\n")
 	if !strings.HasPrefix(rest, ">") {
-		return "</" + clip(name) + " lacks its \">\""
+		return "</" + fhir.Clip(name) + " lacks its \">\""
 	}
 	if last := len(x.open) - 1; x.open[last] != name {
-		return "</" + clip(name) + "> stands where </" + x.open[last] + "> is expected"
+		return "</" + fhir.Clip(name) + "> stands where </" + x.open[last] + "> is expected"
 	}
 	x.open = x.open[:len(x.open)-1]
 	x.pos = len(x.text) - len(rest) + 1
@@ -167,7 +169,7 @@ func (x *xhtml) start() string {
 		return `a "<" must begin a tag; write "&lt;"`
 	}
 	if !htmlElements[name] {
-		return "<" + clip(name) + "> is not allowed in a narrative (txt-1)"
+		return "<" + fhir.Clip(name) + "> is not allowed in a narrative (txt-1)"
 	}
 	if len(x.open) >= MaxDepth {
 		return "is nested deeper than " + strconv.Itoa(MaxDepth) + " elements"
@@ -194,7 +196,7 @@ func (x *xhtml) start() string {
 		}
 		for _, other := range names {
 			if other == attribute {
-				return "<" + name + "> has the attribute " + clip(attribute) + " twice"
+				return "<" + name + "> has the attribute " + fhir.Clip(attribute) + " twice"
 			}
 		}
 		names = append(names, attribute)
@@ -223,7 +225,7 @@ func attributeProblem(element, name, value string) string {
 	case name == "xmlns" && value != xhtmlNamespace:
 		return "<" + element + "> is not in the namespace " + xhtmlNamespace
 	case !htmlAttributes[name]:
-		return "the attribute " + clip(name) + " of <" + element + "> is not allowed in a narrative (txt-1)"
+		return "the attribute " + fhir.Clip(name) + " of <" + element + "> is not allowed in a narrative (txt-1)"
 	case (name == "href" || name == "src") && scripted(value):
 		return "the attribute " + name + " of <" + element + "> must not run a script"
 	}

@@ -58,7 +58,7 @@ func parseReference(text string) (kind referenceKind, typ, problem string) {
 }
 
 func nearType(typ string) string {
-	if near := nearest(typ, Types()); near != "" {
+	if near := fhir.Nearest(typ, Types()); near != "" {
 		return "; did you mean " + near + "?"
 	}
 	return ""

@@ -81,15 +81,3 @@ func TestEachURI(t *testing.T) {
 		t.Errorf("narrative is now\n%s\nwant\n%s", div, wantDiv)
 	}
 }
-
-func TestNearest(t *testing.T) {
-	names := []string{"name", "telecom", "birthDate", "active", "contact"}
-	for word, want := range map[string]string{
-		"nmae": "name", "birthdate": "birthDate", "BIRTHDATE": "birthDate", "birtDate": "birthDate", "telcom": "telecom",
-		"nam": "name", "nom": "", "xyz": "", "": "", "actvie": "active", "contract": "contact", strings.Repeat("n", 100): "",
-	} {
-		if got := resource.Nearest(word, names); got != want {
-			t.Errorf("Nearest(%q) = %q, want %q", word, got, want)
-		}
-	}
-}

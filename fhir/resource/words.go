@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // Words for messages.
@@ -14,7 +16,7 @@ func describe(n *Node) string {
 	case Bool:
 		return n.Text
 	case Number:
-		return "the number " + clip(n.Text)
+		return "the number " + fhir.Clip(n.Text)
 	case String:
 		return "the string " + quote(n.Text)
 	case Array:
@@ -30,11 +32,11 @@ func literal(n *Node) string {
 	if n.Kind == String {
 		return quote(n.Text)
 	}
-	return clip(n.Text)
+	return fhir.Clip(n.Text)
 }
 
 // quote puts what the sender wrote into a message, shortened.
-func quote(s string) string { return strconv.Quote(clip(s)) }
+func quote(s string) string { return strconv.Quote(fhir.Clip(s)) }
 
 // want names what a member's value must be.
 func (m *member) want() string {

@@ -142,7 +142,7 @@ func (b *body) read(most int64) ([]byte, error) {
 		defer unzip.Close()
 		from, known = unzip, false
 	default:
-		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", clip(encoding))
+		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", fhir.Clip(encoding))
 	}
 	if known && b.in.ContentLength > smallBody {
 		if err := b.server.working.Acquire(b.ctx, b.in.ContentLength); err != nil {

@@ -50,7 +50,7 @@ func (s *Server) bundle(r *request) (*answer, error) {
 		return s.transaction(r, root)
 	default:
 		return nil, &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-			Message: "a Bundle of type " + strconv.Quote(clip(typ)) + " is not carried out: the type must be batch or transaction; " +
+			Message: "a Bundle of type " + strconv.Quote(fhir.Clip(typ)) + " is not carried out: the type must be batch or transaction; " +
 				"to store the Bundle itself, POST it to " + s.basePrefix + "Bundle",
 			Expression: "Bundle.type"}}}
 	}
@@ -106,7 +106,7 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 	switch method {
 	case "GET", "HEAD", "POST", "PUT", "DELETE", "PATCH":
 	default:
-		return invalid("code-invalid", where+".request.method", "method is one of GET, HEAD, POST, PUT, DELETE and PATCH, not "+strconv.Quote(clip(method)))
+		return invalid("code-invalid", where+".request.method", "method is one of GET, HEAD, POST, PUT, DELETE and PATCH, not "+strconv.Quote(fhir.Clip(method)))
 	}
 	e.fullURL = n.Str("fullUrl")
 	req, row, err := s.entryRequest(r, method, path)
@@ -141,7 +141,7 @@ func (s *Server) entryRequest(r *request, method, path string) (*request, *inter
 	} else if rest, ok := cutBase(path, s.basePath); ok && s.basePath != "" {
 		path = rest // relative to the host rather than to the base
 	} else if strings.Contains(strings.SplitN(path, "?", 2)[0], "://") {
-		return nil, nil, fhir.Errorf(fhir.Invalid, "request.url %s is not below %s", clip(path), s.Base)
+		return nil, nil, fhir.Errorf(fhir.Invalid, "request.url %s is not below %s", fhir.Clip(path), s.Base)
 	}
 	path, query, _ := strings.Cut(path, "?")
 	parts, err := segments(path)
@@ -195,7 +195,7 @@ func (s *Server) members(n *resource.Node, path, where string) []error {
 		name, under := strings.CutPrefix(f.Name, "_")
 		element, known := s.schema.Element(path + "." + name)
 		if !known {
-			problems = append(problems, invalid("structure", where, "a "+path+" has no member "+strconv.Quote(clip(f.Name))))
+			problems = append(problems, invalid("structure", where, "a "+path+" has no member "+strconv.Quote(fhir.Clip(f.Name))))
 			continue
 		}
 		switch {

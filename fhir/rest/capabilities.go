@@ -13,7 +13,7 @@ import (
 // https://hl7.org/fhir/R4/http.html#capabilities.
 func (s *Server) capabilities(r *request) (*answer, error) {
 	if mode, _ := firstOf(r.query, "mode"); mode != "" && mode != "full" && mode != "normative" {
-		return nil, fhir.Errorf(fhir.NotSupported, "metadata of mode %q is not supported, only full", clip(mode))
+		return nil, fhir.Errorf(fhir.NotSupported, "metadata of mode %q is not supported, only full", fhir.Clip(mode))
 	}
 	return &answer{status: http.StatusOK, body: s.statement}, nil
 }

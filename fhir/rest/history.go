@@ -77,33 +77,33 @@ func parseHistory(rawQuery string) (h store.HistoryQuery, self string, err error
 	for name, values := range query {
 		value := values[0]
 		if len(values) > 1 {
-			return h, "", fhir.Errorf(fhir.Invalid, "%s may be given once", clip(name))
+			return h, "", fhir.Errorf(fhir.Invalid, "%s may be given once", fhir.Clip(name))
 		}
 		switch name {
 		case "_format", "_pretty":
 		case "_count":
 			n, err := strconv.Atoi(value)
 			if err != nil || n < 1 {
-				return h, "", fhir.Errorf(fhir.Invalid, "_count must be a whole number from 1 to %d, not %q", historyCountMax, clip(value))
+				return h, "", fhir.Errorf(fhir.Invalid, "_count must be a whole number from 1 to %d, not %q", historyCountMax, fhir.Clip(value))
 			}
 			h.Count = min(n, historyCountMax)
 			value = strconv.Itoa(h.Count)
 		case "_since":
 			if h.Since, err = parseInstant(value); err != nil {
-				return h, "", fhir.Errorf(fhir.Invalid, "_since must be an instant such as 2026-01-31T12:00:00Z, not %q", clip(value))
+				return h, "", fhir.Errorf(fhir.Invalid, "_since must be an instant such as 2026-01-31T12:00:00Z, not %q", fhir.Clip(value))
 			}
 			value = string(fhir.AppendInstant(nil, h.Since))
 		case "_at":
 			// A date would ask for what was current at any moment of the day.
 			if h.At, err = parseInstant(value); err != nil || len(value) <= len(time.DateOnly) {
-				return h, "", fhir.Errorf(fhir.Invalid, "_at must be an instant such as 2026-01-31T12:00:00Z, not %q", clip(value))
+				return h, "", fhir.Errorf(fhir.Invalid, "_at must be an instant such as 2026-01-31T12:00:00Z, not %q", fhir.Clip(value))
 			}
 			value = string(fhir.AppendInstant(nil, h.At))
 		case "_cursor":
 			h.Cursor = value
 			continue
 		default:
-			return h, "", fhir.Errorf(fhir.Invalid, "unknown parameter %q; a history knows _at, _count, _format, _pretty and _since", clip(name))
+			return h, "", fhir.Errorf(fhir.Invalid, "unknown parameter %q; a history knows _at, _count, _format, _pretty and _since", fhir.Clip(name))
 		}
 		used.Set(name, value)
 	}

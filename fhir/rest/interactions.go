@@ -121,7 +121,7 @@ func (s *Server) find(method string, segments []string) (*interaction, map[strin
 	}
 	for _, segment := range segments {
 		if strings.HasPrefix(segment, "$") {
-			return nil, nil, fhir.Errorf(fhir.NotSupported, "the operation %s is not supported", clip(segment))
+			return nil, nil, fhir.Errorf(fhir.NotSupported, "the operation %s is not supported", fhir.Clip(segment))
 		}
 	}
 	return nil, nil, fhir.Errorf(fhir.NotFound, "there is no interaction with such a URL; see %smetadata", s.basePrefix)

@@ -147,7 +147,7 @@ func (u *unit) rewrite(w *write, references map[string]fhir.Key) error {
 }
 
 func (u *unit) dangling(l link) error {
-	message := "no entry of the transaction has the fullUrl " + clip(l.sent)
+	message := "no entry of the transaction has the fullUrl " + fhir.Clip(l.sent)
 	if u.batch {
 		message = "entries of a batch cannot refer to each other; send a transaction"
 	}

@@ -51,7 +51,7 @@ func negotiate(r *http.Request) (format, error) {
 	if value := query.Get("_pretty"); value != "" {
 		pretty, err := strconv.ParseBool(value)
 		if err != nil {
-			return format{}, fhir.Errorf(fhir.Invalid, "_pretty must be true or false, not %q", clip(value))
+			return format{}, fhir.Errorf(fhir.Invalid, "_pretty must be true or false, not %q", fhir.Clip(value))
 		}
 		chosen.pretty = pretty
 	}
@@ -95,7 +95,7 @@ func namedFormat(value string) (string, error) {
 	// A plus sign that was not escaped arrives as a space.
 	media, err := jsonMedia(strings.ReplaceAll(value, " ", "+"))
 	if err != nil {
-		return "", fhir.Errorf(fhir.NotAcceptable, "_format=%s: %s", clip(value), err.Error())
+		return "", fhir.Errorf(fhir.NotAcceptable, "_format=%s: %s", fhir.Clip(value), err.Error())
 	}
 	return media + "; charset=utf-8", nil
 }
@@ -118,7 +118,7 @@ func quality(part string) float64 {
 func jsonMedia(text string) (string, error) {
 	name, params, err := mime.ParseMediaType(text)
 	if err != nil {
-		return "", fhir.Errorf(fhir.Invalid, "%q is not a media type", clip(text))
+		return "", fhir.Errorf(fhir.Invalid, "%q is not a media type", fhir.Clip(text))
 	}
 	media, ok := jsonNames[name]
 	if !ok {
@@ -128,14 +128,14 @@ func jsonMedia(text string) (string, error) {
 		if strings.Contains(name, "turtle") || name == "ttl" {
 			return "", fhir.Errorf(fhir.NotSupported, "this server speaks JSON only, not Turtle")
 		}
-		return "", fhir.Errorf(fhir.NotSupported, "format %q is not supported", clip(name))
+		return "", fhir.Errorf(fhir.NotSupported, "format %q is not supported", fhir.Clip(name))
 	}
 	if charset := params["charset"]; charset != "" && !strings.EqualFold(charset, "utf-8") && !strings.EqualFold(charset, "us-ascii") {
-		return "", fhir.Errorf(fhir.NotSupported, "charset %q is not supported, only UTF-8", clip(charset))
+		return "", fhir.Errorf(fhir.NotSupported, "charset %q is not supported, only UTF-8", fhir.Clip(charset))
 	}
 	// https://hl7.org/fhir/R4/http.html#version-parameter
 	if version := params["fhirversion"]; version != "" && version != "4.0" && version != "4.0.1" {
-		return "", fhir.Errorf(fhir.NotSupported, "fhirVersion %q is not supported, only 4.0", clip(version))
+		return "", fhir.Errorf(fhir.NotSupported, "fhirVersion %q is not supported, only 4.0", fhir.Clip(version))
 	}
 	return media, nil
 }

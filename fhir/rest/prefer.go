@@ -29,7 +29,7 @@ func parsePrefer(headers []string) (prefer, error) {
 			case "minimal", "representation", "OperationOutcome":
 				p.content = value
 			default:
-				return p, fhir.Errorf(fhir.Invalid, "Prefer: return=%s: allowed are minimal, representation and OperationOutcome", clip(value))
+				return p, fhir.Errorf(fhir.Invalid, "Prefer: return=%s: allowed are minimal, representation and OperationOutcome", fhir.Clip(value))
 			}
 		case "handling":
 			switch value {
@@ -38,7 +38,7 @@ func parsePrefer(headers []string) (prefer, error) {
 			case "strict":
 				p.lenient = false
 			default:
-				return p, fhir.Errorf(fhir.Invalid, "Prefer: handling=%s: allowed are strict and lenient", clip(value))
+				return p, fhir.Errorf(fhir.Invalid, "Prefer: handling=%s: allowed are strict and lenient", fhir.Clip(value))
 			}
 		}
 	}

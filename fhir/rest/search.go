@@ -118,7 +118,7 @@ func ignored(params []string) []byte {
 		issues[i] = fhir.Issue{
 			Severity: fhir.SeverityWarning,
 			Code:     "not-supported",
-			Message:  "ignored: " + clip(param) + ". The result is that of a search without it.",
+			Message:  "ignored: " + fhir.Clip(param) + ". The result is that of a search without it.",
 		}
 	}
 	return operationOutcome(issues)

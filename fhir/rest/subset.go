@@ -28,10 +28,10 @@ func (s *Server) readElements(rawQuery string) ([]string, error) {
 			}
 		case "_summary":
 			if values[0] != "false" {
-				return nil, fhir.Errorf(fhir.NotSupported, "_summary=%s is not supported on a read; use _elements", clip(values[0]))
+				return nil, fhir.Errorf(fhir.NotSupported, "_summary=%s is not supported on a read; use _elements", fhir.Clip(values[0]))
 			}
 		default:
-			return nil, fhir.Errorf(fhir.Invalid, "unknown parameter %q; a read knows _elements, _format, _pretty and _summary", clip(name))
+			return nil, fhir.Errorf(fhir.Invalid, "unknown parameter %q; a read knows _elements, _format, _pretty and _summary", fhir.Clip(name))
 		}
 	}
 	return elements, nil
@@ -50,7 +50,7 @@ func (s *Server) checkElements(types, elements []string) error {
 		}
 		if !known {
 			return fhir.Errorf(fhir.Invalid, "_elements: %s has no element %q; it has %s",
-				strings.Join(types, " or "), clip(name), strings.Join(s.elementNames(types[0]), ", "))
+				strings.Join(types, " or "), fhir.Clip(name), strings.Join(s.elementNames(types[0]), ", "))
 		}
 	}
 	return nil

@@ -58,7 +58,7 @@ func parseMatch(header string) (versionMatch, error) {
 	text := strings.Trim(strings.TrimPrefix(header, "W/"), `"`)
 	version, err := strconv.ParseInt(text, 10, 64)
 	if err != nil || version < 1 {
-		return versionMatch{}, fhir.Errorf(fhir.VersionMismatch, `If-Match: %s is no version of this server; it must look like W/"3"`, clip(header))
+		return versionMatch{}, fhir.Errorf(fhir.VersionMismatch, `If-Match: %s is no version of this server; it must look like W/"3"`, fhir.Clip(header))
 	}
 	return versionMatch{version: version}, nil
 }
@@ -103,7 +103,7 @@ func (s *Server) parseCriteria(typ, query string) (*search.Request, error) {
 		return nil, err
 	}
 	if len(req.Query.Where) == 0 {
-		return nil, fhir.Errorf(fhir.Invalid, "the criteria %q select nothing in particular; name at least one search parameter", clip(query))
+		return nil, fhir.Errorf(fhir.Invalid, "the criteria %q select nothing in particular; name at least one search parameter", fhir.Clip(query))
 	}
 	return req, nil
 }

@@ -167,16 +167,7 @@ func daysSince(year, month, day int) int64 {
 }
 
 func daysIn(year, month int) int {
-	switch month {
-	case 4, 6, 9, 11:
-		return 30
-	case 2:
-		if year%4 == 0 && (year%100 != 0 || year%400 == 0) {
-			return 29
-		}
-		return 28
-	}
-	return 31
+	return time.Date(year, time.Month(month)+1, 0, 0, 0, 0, 0, time.UTC).Day()
 }
 
 // before reports whether a comes before b.
@@ -296,7 +287,7 @@ func dateComparison(text string, now time.Time) (comparison, error) {
 	span, ok := parseDate(rest)
 	if !ok {
 		return comparison{}, fhir.Errorf(fhir.Invalid,
-			"%q is not a date: write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.fff]] with Z or an offset, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", clip(text))
+			"%q is not a date: write YYYY, YYYY-MM, YYYY-MM-DD or YYYY-MM-DDThh:mm[:ss[.fff]] with Z or an offset, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", fhir.Clip(text))
 	}
 	if p == approximately && !now.IsZero() {
 		span = span.approximate(now)

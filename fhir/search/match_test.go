@@ -3,6 +3,8 @@ package search
 import (
 	"strings"
 	"testing"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // TestSearches covers token, string, reference, uri and composite parameters.
@@ -185,7 +187,7 @@ func TestSearches(t *testing.T) {
 			t.Fatalf("no resource %q", test.doc)
 		}
 		if got := finds(t, string(doc), test.query); got != test.want {
-			t.Errorf("%s on %s: %t, want %t", clip(test.query), test.doc, got, test.want)
+			t.Errorf("%s on %s: %t, want %t", fhir.Clip(test.query), test.doc, got, test.want)
 		}
 	}
 }

@@ -178,7 +178,7 @@ func numberComparison(text string) (comparison, error) {
 	l, ok := parseDecimal(rest)
 	if !ok {
 		return comparison{}, fhir.Errorf(fhir.Invalid,
-			"%q is not a number: write digits such as 100, 5.40 or 1e-3, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", clip(text))
+			"%q is not a number: write digits such as 100, 5.40 or 1e-3, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", fhir.Clip(text))
 	}
 	return l.comparison(p), nil
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/gofhir/fhirpath/types"
 	"github.com/klauspost/compress/zstd"
 
+	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/resource"
 	"github.com/starling-fhir/starling/internal/golden"
 )
@@ -114,7 +115,7 @@ func (o *oracle) compare(t *testing.T, name string, doc []byte) {
 func clipAll(list []string) []string {
 	out := make([]string, len(list))
 	for i, s := range list {
-		out[i] = clip(s)
+		out[i] = fhir.Clip(s)
 	}
 	return out
 }

@@ -147,7 +147,7 @@ func splitQuery(raw string) ([]pair, error) {
 			value, err = url.QueryUnescape(value)
 		}
 		if err != nil || !validText(name) || !validText(value) {
-			return nil, fhir.Errorf(fhir.Invalid, "%q is not a well-formed part of a query: check its %% escapes, which must be UTF-8", clip(part))
+			return nil, fhir.Errorf(fhir.Invalid, "%q is not a well-formed part of a query: check its %% escapes, which must be UTF-8", fhir.Clip(part))
 		}
 		pairs = append(pairs, pair{name, value})
 	}
@@ -187,7 +187,7 @@ func (p *parser) scope(types []string, pairs []pair) error {
 	for _, typ := range types {
 		set := p.registry.types[typ]
 		if set == nil {
-			return fhir.Errorf(fhir.Invalid, "%q is not a resource type%s", clip(typ), hint(typ, resource.Types()))
+			return fhir.Errorf(fhir.Invalid, "%q is not a resource type%s", fhir.Clip(typ), hint(typ, resource.Types()))
 		}
 	}
 	types = unique(types)
@@ -221,7 +221,7 @@ func (p *parser) parameter(in pair) error {
 	if head, _, chained := strings.Cut(in.name, "."); chained {
 		head, _, _ = strings.Cut(head, ":")
 		if param, err := p.lookupQuiet(head); err == nil && param.Type == TypeReference {
-			return p.refuse(in.name, fhir.Errorf(fhir.NotSupported, "chained parameters such as %s are not supported by this server", clip(in.name)))
+			return p.refuse(in.name, fhir.Errorf(fhir.NotSupported, "chained parameters such as %s are not supported by this server", fhir.Clip(in.name)))
 		}
 	}
 	params, err := p.lookup(name)
@@ -293,11 +293,11 @@ func (p *parser) unknown(name string) error {
 		where = p.request.Query.Types[0]
 	}
 	if p.listed {
-		return fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s", clip(name), where, hint(name, names))
+		return fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s", fhir.Clip(name), where, hint(name, names))
 	}
 	p.listed = true
 	return fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s. Known are: %s",
-		clip(name), where, hint(name, names), strings.Join(nearFirst(name, names), ", "))
+		fhir.Clip(name), where, hint(name, names), strings.Join(fhir.NearestFirst(name, names), ", "))
 }
 
 // names returns the names of all parameters that can be used.
@@ -347,7 +347,7 @@ func checkModifier(p *Param, modifier string) error {
 		return fhir.Errorf(fhir.Invalid, "%s is a %s parameter, which takes no modifier", p.Name, p.Type)
 	}
 	return fhir.Errorf(fhir.Invalid, "%q is not a modifier of %s, a %s parameter. FHIR has: %s",
-		clip(modifier), p.Name, p.Type, strings.Join(nearFirst(modifier, valid), ", "))
+		fhir.Clip(modifier), p.Name, p.Type, strings.Join(fhir.NearestFirst(modifier, valid), ", "))
 }
 
 // clause reads the values of one parameter: alternatives joined by commas.

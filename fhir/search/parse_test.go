@@ -220,7 +220,7 @@ func TestParseErrors(t *testing.T) {
 	for _, test := range tests {
 		_, err := parse(t, test.types, test.query, ParseOptions{})
 		if err == nil || fhir.KindOf(err) != test.kind || !strings.Contains(err.Error(), test.says) {
-			t.Errorf("%s?%s:\n got %v (kind %d)\nwant kind %d saying %q", test.types, clip(test.query), err, fhir.KindOf(err), test.kind, test.says)
+			t.Errorf("%s?%s:\n got %v (kind %d)\nwant kind %d saying %q", test.types, fhir.Clip(test.query), err, fhir.KindOf(err), test.kind, test.says)
 		}
 	}
 }

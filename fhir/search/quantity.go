@@ -224,7 +224,7 @@ func parseQuantity(parts []string) (quantityValue, error) {
 		}
 	default:
 		return quantityValue{}, fhir.Errorf(fhir.Invalid,
-			"a quantity is written number, number|system|code or number||unit, not %q", clip(strings.Join(parts, "|")))
+			"a quantity is written number, number|system|code or number||unit, not %q", fhir.Clip(strings.Join(parts, "|")))
 	}
 	return q, nil
 }

@@ -158,7 +158,7 @@ func referenceRanges(params []*Param, text, base string) ([]Range, error) {
 	l, ok := parseLink(text)
 	anyText := canBeURL(params)
 	if !ok || !absolute(text) && !fhir.ValidID(text) && !anyText {
-		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: write Type/id with a type that exists, id or a URL", clip(text))
+		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference: write Type/id with a type that exists, id or a URL", fhir.Clip(text))
 	}
 	var out []Range
 	if absolute(text) || anyText {

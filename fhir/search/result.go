@@ -78,7 +78,7 @@ func readType(p *parser, value string) error {
 func readCount(p *parser, value string) error {
 	n, err := strconv.ParseUint(value, 10, 63)
 	if err != nil {
-		return fhir.Errorf(fhir.Invalid, "_count: %q is not a number of resources, 0 or more", clip(value))
+		return fhir.Errorf(fhir.Invalid, "_count: %q is not a number of resources, 0 or more", fhir.Clip(value))
 	}
 	p.request.Query.Count = int(min(n, MaxCount))
 	p.use("_count", strconv.Itoa(p.request.Query.Count))
@@ -98,7 +98,7 @@ func readCursor(p *parser, value string) error {
 func readElements(p *parser, value string) error {
 	for name := range strings.SplitSeq(value, ",") {
 		if !isElementName(name) {
-			return fhir.Errorf(fhir.Invalid, "_elements: %q is not the name of a top-level element", clip(name))
+			return fhir.Errorf(fhir.Invalid, "_elements: %q is not the name of a top-level element", fhir.Clip(name))
 		}
 		p.request.Elements = append(p.request.Elements, name)
 	}
@@ -130,7 +130,7 @@ func readPretty(p *parser, value string) error {
 		p.request.Pretty = true
 	case "false":
 	default:
-		return fhir.Errorf(fhir.Invalid, "_pretty: %q is neither true nor false", clip(value))
+		return fhir.Errorf(fhir.Invalid, "_pretty: %q is neither true nor false", fhir.Clip(value))
 	}
 	p.use("_pretty", value)
 	return nil
@@ -146,7 +146,7 @@ func readSummary(p *parser, value string) error {
 	case "true", "text", "data":
 		return fhir.Errorf(fhir.NotSupported, "_summary=%s is not supported by this server; count and false are", value)
 	}
-	return fhir.Errorf(fhir.Invalid, "_summary: %q is not one of true, text, data, count, false", clip(value))
+	return fhir.Errorf(fhir.Invalid, "_summary: %q is not one of true, text, data, count, false", fhir.Clip(value))
 }
 
 // readTotal reads _total. An estimate is the exact total where it is cheap.
@@ -160,7 +160,7 @@ func readTotal(p *parser, value string) error {
 	case "accurate":
 		p.request.Query.Total = TotalAccurate
 	default:
-		return fhir.Errorf(fhir.Invalid, "_total: %q is not one of none, estimate, accurate", clip(value))
+		return fhir.Errorf(fhir.Invalid, "_total: %q is not one of none, estimate, accurate", fhir.Clip(value))
 	}
 	p.use("_total", value)
 	return nil

@@ -152,7 +152,7 @@ func stringRanges(params []*Param, text string) ([]Range, error) {
 	folded := fold(text)
 	switch {
 	case folded == "":
-		return nil, fhir.Errorf(fhir.Invalid, "%q has no letter or digit to search for", clip(text))
+		return nil, fhir.Errorf(fhir.Invalid, "%q has no letter or digit to search for", fhir.Clip(text))
 	case len(folded) > maxPrefixText:
 		return nil, fhir.Errorf(fhir.Invalid, "the text to search for is longer than %d bytes", maxPrefixText)
 	}

@@ -85,7 +85,7 @@ func (x *extraction) tokenText(p *Param, text string) {
 func tokenRanges(params []*Param, parts []string) ([]Range, error) {
 	switch {
 	case len(parts) > 2:
-		return nil, fhir.Errorf(fhir.Invalid, "a token is written code, system|code, |code or system|, not %q", clip(strings.Join(parts, "|")))
+		return nil, fhir.Errorf(fhir.Invalid, "a token is written code, system|code, |code or system|, not %q", fhir.Clip(strings.Join(parts, "|")))
 	case len(parts) == 2 && parts[0] == "" && parts[1] == "":
 		return nil, fhir.Errorf(fhir.Invalid, "a token needs a code or a system")
 	case len(parts) == 1:
@@ -128,7 +128,7 @@ func codeRanges(params []*Param, code string) ([]Range, error) {
 		text = text || p.has("string")
 	}
 	if truth && code != "true" && code != "false" {
-		return nil, fhir.Errorf(fhir.Invalid, "%q is neither true nor false", clip(code))
+		return nil, fhir.Errorf(fhir.Invalid, "%q is neither true nor false", fhir.Clip(code))
 	}
 	out := []Range{exactly(appendText([]byte{classTokenCode}, code, maxCodeText))}
 	if lower := strings.ToLower(code); text && lower != code {

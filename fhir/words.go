@@ -1,11 +1,24 @@
-package resource
+package fhir
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
-// nearest returns the one of names that word most likely was meant to be: equal
-// but for case, or at most two letters away (one for short words). It returns ""
-// if none is near.
-func nearest(word string, names []string) string {
+// Clip keeps what a message quotes of a sender's text short: at most 80 bytes
+// of valid UTF-8.
+func Clip(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "…"
+}
+
+// Nearest returns the one of names that word was most likely meant to be: equal
+// but for case, or at most two letters away (one for words of up to four
+// letters). It returns "" if none is that near.
+func Nearest(word string, names []string) string {
 	if len(word) > 64 {
 		return ""
 	}
@@ -13,16 +26,28 @@ func nearest(word string, names []string) string {
 	if len(word) <= 4 {
 		most = 1
 	}
-	best, distance := "", most+1
+	best, least := "", most+1
 	for _, name := range names {
 		if strings.EqualFold(word, name) {
 			return name
 		}
-		if d := edits(word, name, distance); d < distance {
-			best, distance = name, d
+		if d := edits(word, name, least); d < least {
+			best, least = name, d
 		}
 	}
 	return best
+}
+
+// NearestFirst returns names with those that look like word in front, the
+// others in their order.
+func NearestFirst(word string, names []string) []string {
+	const farther = 4
+	folded := strings.ToLower(Clip(word))
+	out := slices.Clone(names)
+	slices.SortStableFunc(out, func(a, b string) int {
+		return edits(folded, strings.ToLower(a), farther) - edits(folded, strings.ToLower(b), farther)
+	})
+	return out
 }
 
 // edits returns how many letters must be inserted, removed, replaced or swapped
