@@ -18,7 +18,8 @@ func whole() Card {
 		Source:            Source{Label: "A guideline", URL: "https://example.org/g", Topic: &Coding{System: "https://example.org/t", Code: "pgx"}},
 		SelectionBehavior: AtMostOne,
 		Suggestions: []Suggestion{{Label: "Cancel", UUID: "s", Actions: []Action{
-			{Type: "delete", Description: "Remove the order", ResourceID: "MedicationRequest/m1"}}}},
+			{Type: "delete", Description: "Remove the order", ResourceID: "MedicationRequest/m1"},
+		}}},
 		OverrideReasons: []Coding{{System: "https://example.org/r", Code: "c", Display: "Words"}},
 		Links:           []Link{{Label: "More", URL: "https://example.org/more", Type: "absolute"}},
 		Extension:       json.RawMessage(`{"org.example.x":1}`),

@@ -65,8 +65,10 @@ func answers(cards ...Card) func(context.Context, *Request) (*Response, error) {
 
 func testServices() []Service {
 	service := func(id string, answer func(context.Context, *Request) (*Response, error)) Service {
-		return Service{ID: id, Hook: "order-select", Title: "A title", Description: "What it does.",
-			Prefetch: map[string]string{"patient": "Patient/{{context.patientId}}"}, Answer: answer}
+		return Service{
+			ID: id, Hook: "order-select", Title: "A title", Description: "What it does.",
+			Prefetch: map[string]string{"patient": "Patient/{{context.patientId}}"}, Answer: answer,
+		}
 	}
 	return []Service{
 		service("card", answers(Card{Summary: "Consider another drug", Indicator: Warning, Source: Source{Label: "A guideline"}})),

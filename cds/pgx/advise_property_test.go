@@ -47,8 +47,10 @@ func anyOrder(t *rapid.T, table *drugTable, d *drug) Order {
 
 func anyProblem(t *rapid.T, table *drugTable) Coded {
 	id := rapid.SampledFrom(slices.Sorted(mapsKeys(table.sets))).Draw(t, "set")
-	return Coded{Codes: []Code{{System: "http://hl7.org/fhir/sid/icd-10-cm", Code: table.sets[id].ICD10[0]}}, Active: rapid.Bool().Draw(t, "active"),
-		Date: now.AddDate(0, -rapid.IntRange(0, 60).Draw(t, "months ago"), 0)}
+	return Coded{
+		Codes: []Code{{System: "http://hl7.org/fhir/sid/icd-10-cm", Code: table.sets[id].ICD10[0]}}, Active: rapid.Bool().Draw(t, "active"),
+		Date: now.AddDate(0, -rapid.IntRange(0, 60).Draw(t, "months ago"), 0),
+	}
 }
 
 func anyPatient(t *rapid.T, table *drugTable) Patient {
@@ -57,7 +59,7 @@ func anyPatient(t *rapid.T, table *drugTable) Patient {
 		p.BirthDate = now.AddDate(-rapid.IntRange(0, 95).Draw(t, "age"), 0, -1)
 	}
 	if rapid.Bool().Draw(t, "weight known") {
-		p.WeightKg = ptr(rapid.Float64Range(2, 150).Draw(t, "kg"))
+		p.WeightKg = new(rapid.Float64Range(2, 150).Draw(t, "kg"))
 	}
 	for range rapid.IntRange(0, 3).Draw(t, "problems") {
 		p.Conditions = append(p.Conditions, anyProblem(t, table))

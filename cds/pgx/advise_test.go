@@ -26,9 +26,11 @@ var loadOnce = sync.OnceValues(func() (drugTable, error) { return loadDrugs(File
 // found is a finding of one gene with one candidate, from a laboratory's final
 // report.
 func found(gene, diplotype, phenotype string, keys ...string) Finding {
-	return Finding{Gene: gene, State: Known,
+	return Finding{
+		Gene: gene, State: Known,
 		Candidates: []Candidate{{Diplotype: diplotype, Phenotype: phenotype, Keys: append([]string{phenotype, diplotype}, keys...)}},
-		Used:       []Report{{Reference: "Observation/" + gene, Gene: gene, Status: "final", Values: []string{gene + " " + diplotype}, Laboratory: "Example Laboratory", Assay: "targeted genotyping", Date: now.AddDate(0, -2, 0), Tested: []string{"*2", "*3"}}}}
+		Used:       []Report{{Reference: "Observation/" + gene, Gene: gene, Status: "final", Values: []string{gene + " " + diplotype}, Laboratory: "Example Laboratory", Assay: "targeted genotyping", Date: now.AddDate(0, -2, 0), Tested: []string{"*2", "*3"}}},
+	}
 }
 
 // ordering is a selected order of one RxNorm code.
@@ -138,11 +140,9 @@ func one(order Order) Input {
 	return Input{Now: now, Orders: []Order{order}, Searched: []string{"the test's records"}}
 }
 
-func ptr[T any](v T) *T { return &v }
-
 // mgDaily is a dose of so many mg once a day.
 func mgDaily(mg float64) func(*Order) {
-	return func(o *Order) { o.Doses = []Dose{{Value: &mg, Unit: "mg", PerDay: ptr(1.0)}} }
+	return func(o *Order) { o.Doses = []Dose{{Value: &mg, Unit: "mg", PerDay: new(1.0)}} }
 }
 
 func aged(years int) Patient { return Patient{BirthDate: now.AddDate(-years, -1, 0)} }

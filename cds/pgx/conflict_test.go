@@ -68,8 +68,10 @@ func TestContradictingLaboratories(t *testing.T) {
 // TestContradictingHLA: present in one report and absent in another is no
 // reason for a quieter card than present.
 func TestContradictingHLA(t *testing.T) {
-	f := Finding{Gene: "HLA-B", State: Conflicting, Candidates: []Candidate{{Keys: []string{"*15:02 conflicting", "*57:01 negative"}, Phenotype: "*15:02 conflicting"}},
-		Used: []Report{{Reference: "Observation/1", Gene: "HLA-B", Status: "final"}}}
+	f := Finding{
+		Gene: "HLA-B", State: Conflicting, Candidates: []Candidate{{Keys: []string{"*15:02 conflicting", "*57:01 negative"}, Phenotype: "*15:02 conflicting"}},
+		Used: []Report{{Reference: "Observation/1", Gene: "HLA-B", Status: "final"}},
+	}
 	a := advised(t, one(ordering(carbamazepine, orally)), f)
 	is(t, a, Choices, Critical)
 	says(t, a, "HLA-B results contradict each other; if HLA-B is *15:02 positive: avoid carbamazepine (recommended)", "No HLA-A result was found", "If HLA-B is *15:02 negative: As far as the tested genes show: No genotype reason")
@@ -206,7 +208,7 @@ func TestContradictingPhenotypes(t *testing.T) {
 // passed over either.
 func TestMeasuredActivityIsSaid(t *testing.T) {
 	k := whole(t)
-	activity := with(final("G6PD"), func(r *Report) { r.Kind, r.Quantity, r.Unit = EnzymeActivity, ptr(1.2), "U/g Hb" })
+	activity := with(final("G6PD"), func(r *Report) { r.Kind, r.Quantity, r.Unit = EnzymeActivity, new(1.2), "U/g Hb" })
 	in := one(ordering(rasburicase))
 	in.Reports = []Report{activity}
 	advice, _ := k.Advise(in)

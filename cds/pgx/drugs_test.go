@@ -139,12 +139,12 @@ func TestDailyDose(t *testing.T) {
 		lo, hi float64
 		known  bool
 	}{
-		{"mg", []Dose{{Value: ptr(75.0), Unit: "mg", PerDay: ptr(2.0)}}, 150, 150, true},
-		{"g", []Dose{{Value: ptr(0.3), Unit: "g", PerDay: ptr(1.0)}}, 300, 300, true},
-		{"tablets", []Dose{{Value: ptr(2.0), Unit: "{tbl}", PerDay: ptr(1.0)}}, 150, 150, true},
-		{"two instructions", []Dose{{Value: ptr(75.0), Unit: "mg", PerDay: ptr(1.0)}, {Value: ptr(150.0), Unit: "mg", PerDay: ptr(1.0)}}, 150, 225, true},
-		{"no frequency", []Dose{{Value: ptr(75.0), Unit: "mg"}}, 0, 0, false},
-		{"unknown unit", []Dose{{Value: ptr(1.0), Unit: "{spoon}", PerDay: ptr(1.0)}}, 0, 0, false},
+		{"mg", []Dose{{Value: new(75.0), Unit: "mg", PerDay: new(2.0)}}, 150, 150, true},
+		{"g", []Dose{{Value: new(0.3), Unit: "g", PerDay: new(1.0)}}, 300, 300, true},
+		{"tablets", []Dose{{Value: new(2.0), Unit: "{tbl}", PerDay: new(1.0)}}, 150, 150, true},
+		{"two instructions", []Dose{{Value: new(75.0), Unit: "mg", PerDay: new(1.0)}, {Value: new(150.0), Unit: "mg", PerDay: new(1.0)}}, 150, 225, true},
+		{"no frequency", []Dose{{Value: new(75.0), Unit: "mg"}}, 0, 0, false},
+		{"unknown unit", []Dose{{Value: new(1.0), Unit: "{spoon}", PerDay: new(1.0)}}, 0, 0, false},
 		{"nothing", nil, 0, 0, false},
 	} {
 		got := dailyMg(&Order{Doses: test.doses}, tablet, "32968")

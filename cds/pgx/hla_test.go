@@ -70,9 +70,15 @@ func TestRule03Serotypes(t *testing.T) {
 		gene, value, allele string
 		want                AlleleStatus
 	}{
-		{"HLA-B", "B75", "*15:02", AlleleIndeterminate}, {"HLA-B", "HLA-B75", "*15:02", AlleleIndeterminate}, {"HLA-B", "B15", "*15:02", AlleleIndeterminate},
-		{"HLA-B", "B75/B40", "*15:02", AlleleIndeterminate}, {"HLA-B", "B17/B40", "*57:01", AlleleIndeterminate}, {"HLA-B", "B17/B40", "*58:01", AlleleIndeterminate},
-		{"HLA-A", "A19/A24", "*31:01", AlleleIndeterminate}, {"HLA-B", "B27/B44", "*57:01", AlleleNoResult}, {"HLA-B", "B*75:01/B*40:01", "*15:02", AlleleNegative},
+		{"HLA-B", "B75", "*15:02", AlleleIndeterminate},
+		{"HLA-B", "HLA-B75", "*15:02", AlleleIndeterminate},
+		{"HLA-B", "B15", "*15:02", AlleleIndeterminate},
+		{"HLA-B", "B75/B40", "*15:02", AlleleIndeterminate},
+		{"HLA-B", "B17/B40", "*57:01", AlleleIndeterminate},
+		{"HLA-B", "B17/B40", "*58:01", AlleleIndeterminate},
+		{"HLA-A", "A19/A24", "*31:01", AlleleIndeterminate},
+		{"HLA-B", "B27/B44", "*57:01", AlleleNoResult},
+		{"HLA-B", "B*75:01/B*40:01", "*15:02", AlleleNegative},
 	} {
 		f := find(t, k, Patient{}, final(test.gene, test.value))
 		if got := f.AlleleStatus(test.allele); got != test.want {

@@ -77,8 +77,10 @@ func (t *drugTable) patientOf(tb testing.TB, r *rule) (Input, []Finding) {
 		case slices.Contains(unknownKeys, value):
 			findings = append(findings, Finding{Gene: gene, State: Indeterminate})
 		default:
-			findings = append(findings, Finding{Gene: gene, State: Known, Candidates: []Candidate{{Phenotype: value, Keys: []string{value}}},
-				Used: []Report{{Reference: "Observation/" + gene, Gene: gene, Status: "final", Values: []string{value}}}})
+			findings = append(findings, Finding{
+				Gene: gene, State: Known, Candidates: []Candidate{{Phenotype: value, Keys: []string{value}}},
+				Used: []Report{{Reference: "Observation/" + gene, Gene: gene, Status: "final", Values: []string{value}}},
+			})
 		}
 	}
 	return in, findings

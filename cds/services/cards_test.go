@@ -39,11 +39,13 @@ func wholeAdvice() pgx.Advice {
 		Drug:  "clopidogrel", RxCUI: "32968", Kind: pgx.Recommend, Indicator: pgx.Critical,
 		Summary: "CYP2C19 poor metabolizer", Guideline: "CPIC", URL: "https://example.org/g",
 		Rows: []pgx.Row{{ID: "r1", Version: "v1", Strength: "strong", Action: "avoid", Text: "Avoid it", Because: []string{"it does not work"}, Match: map[string]string{"CYP2C19": "Poor Metabolizer"}}},
-		Findings: []pgx.Finding{{Gene: "CYP2C19", State: pgx.Known,
+		Findings: []pgx.Finding{{
+			Gene: "CYP2C19", State: pgx.Known,
 			Candidates: []pgx.Candidate{{Diplotype: "*2/*2", Phenotype: "Poor Metabolizer", Score: "0.0", Alleles: []pgx.Allele{{Name: "*2", Function: "No function", Activity: &activity}}}},
 			Used:       []pgx.Report{{Reference: "Observation/g1", Laboratory: "A lab", Assay: "An assay", Date: time.Date(2026, 1, 2, 0, 0, 0, 0, time.UTC), Tested: []string{"*2", "*3"}, Status: "final", Values: []string{"*2/*2"}}},
 			Ignored:    []pgx.Ignored{{Report: pgx.Report{Reference: "Observation/old"}, Reason: "entered in error"}},
-			Notes:      []string{"small variants only"}}},
+			Notes:      []string{"small variants only"},
+		}},
 		Notes: []string{"a note"}, Settles: []string{"another test"},
 		Actions: []pgx.Action{{Kind: pgx.CancelOrder, Label: "Cancel clopidogrel"}},
 		Links:   []pgx.Link{{Label: "Paper", URL: "https://example.org/p"}, {Label: "the same", URL: "https://example.org/g"}, {Label: "bad", URL: "ftp://example.org"}},
@@ -61,10 +63,12 @@ func TestCard(t *testing.T) {
 	if card.Source.Label != "CPIC" || card.Source.URL != "https://example.org/g" || card.Source.Topic == nil {
 		t.Errorf("source %+v", card.Source)
 	}
-	for _, want := range []string{"Order: clopidogrel 75 MG Oral Tablet", "\n\nAvoid it", "Because: it does not work",
+	for _, want := range []string{
+		"Order: clopidogrel 75 MG Oral Tablet", "\n\nAvoid it", "Because: it does not work",
 		"| Gene | Result | Phenotype | Laboratory | Assay | Date | Alleles tested |",
 		`| CYP2C19 | \*2/\*2 | Poor Metabolizer (activity score 0.0) | A lab | An assay | 2026-01-02 | \*2, \*3 |`,
-		"What would settle this: another test", "- a note", "- small variants only", "- Not used: Observation/old (entered in error)", "Evidence: Observation/g1. Rule: r1, v1 (strong recommendation)"} {
+		"What would settle this: another test", "- a note", "- small variants only", "- Not used: Observation/old (entered in error)", "Evidence: Observation/g1. Rule: r1, v1 (strong recommendation)",
+	} {
 		if !strings.Contains(card.Detail, want) {
 			t.Errorf("the detail lacks %q:\n%s", want, card.Detail)
 		}
@@ -177,19 +181,23 @@ func TestNoAdviceIsLost(t *testing.T) {
 	s := service(config(t))
 	rapid.Check(t, func(t *rapid.T) {
 		finding := rapid.Custom(func(t *rapid.T) pgx.Finding {
-			return pgx.Finding{Gene: text.Draw(t, "gene"), State: pgx.State(rapid.IntRange(0, 9).Draw(t, "state")), Notes: texts.Draw(t, "notes"),
+			return pgx.Finding{
+				Gene: text.Draw(t, "gene"), State: pgx.State(rapid.IntRange(0, 9).Draw(t, "state")), Notes: texts.Draw(t, "notes"),
 				Candidates: []pgx.Candidate{{Diplotype: text.Draw(t, "diplotype"), Phenotype: text.Draw(t, "phenotype"), Score: text.Draw(t, "score")}},
-				Used:       []pgx.Report{{Reference: text.Draw(t, "ref"), Laboratory: text.Draw(t, "lab"), Tested: texts.Draw(t, "tested")}}}
+				Used:       []pgx.Report{{Reference: text.Draw(t, "ref"), Laboratory: text.Draw(t, "lab"), Tested: texts.Draw(t, "tested")}},
+			}
 		})
 		row := rapid.Custom(func(t *rapid.T) pgx.Row {
 			return pgx.Row{ID: text.Draw(t, "id"), Text: text.Draw(t, "text"), Population: text.Draw(t, "population"), Strength: text.Draw(t, "strength"), Because: texts.Draw(t, "because"), Match: map[string]string{text.Draw(t, "k"): text.Draw(t, "v")}}
 		})
 		one := rapid.Custom(func(t *rapid.T) pgx.Advice {
-			return pgx.Advice{Drug: text.Draw(t, "drug"), Summary: text.Draw(t, "summary"), Kind: pgx.AdviceKind(rapid.IntRange(0, 9).Draw(t, "kind")),
+			return pgx.Advice{
+				Drug: text.Draw(t, "drug"), Summary: text.Draw(t, "summary"), Kind: pgx.AdviceKind(rapid.IntRange(0, 9).Draw(t, "kind")),
 				Indicator: pgx.Indicator(rapid.IntRange(-1, 5).Draw(t, "indicator")), Guideline: text.Draw(t, "guideline"), URL: text.Draw(t, "url"),
 				Order: pgx.Order{Reference: text.Draw(t, "order"), Text: text.Draw(t, "order text")},
 				Rows:  rapid.SliceOfN(row, 0, 3).Draw(t, "rows"), Findings: rapid.SliceOfN(finding, 0, 3).Draw(t, "findings"),
-				Notes: texts.Draw(t, "notes"), Settles: texts.Draw(t, "settles"), Actions: []pgx.Action{{Label: text.Draw(t, "label")}}}
+				Notes: texts.Draw(t, "notes"), Settles: texts.Draw(t, "settles"), Actions: []pgx.Action{{Label: text.Draw(t, "label")}},
+			}
 		})
 		advice := rapid.SliceOfN(one, 0, 4).Draw(t, "advice")
 		ev := &evidence{Missing: texts.Draw(t, "missing"), Searched: texts.Draw(t, "searched")}

@@ -111,8 +111,10 @@ func results(b *strings.Builder, findings []pgx.Finding) {
 		if f.State != pgx.Known && len(results) > 0 {
 			result += " (" + states[f.State] + ")"
 		}
-		rows = append(rows, []string{f.Gene, result, phenotypes(f.Candidates), strings.Join(laboratories, "; "),
-			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested, ", ")})
+		rows = append(rows, []string{
+			f.Gene, result, phenotypes(f.Candidates), strings.Join(laboratories, "; "),
+			strings.Join(assays, "; "), strings.Join(dates, "; "), some(tested, ", "),
+		})
 	}
 	table(b, header, rows)
 }

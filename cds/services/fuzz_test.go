@@ -63,7 +63,8 @@ func TestWrongTypesAnywhere(t *testing.T) {
 			t.Fatal(err)
 		}
 		req := call([]string{string(damaged), order("o1", clopidogrel)}, `["MedicationRequest/o1"]`, map[string]string{
-			"genotypes": genotypes, "genomics": bundle(string(damaged)), "patient": string(damaged)})
+			"genotypes": genotypes, "genomics": bundle(string(damaged)), "patient": string(damaged),
+		})
 		response, err := s.answer(t.Context(), req)
 		if err != nil {
 			t.Fatal(err)

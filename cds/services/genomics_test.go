@@ -108,17 +108,20 @@ func TestOtherShapes(t *testing.T) {
 		{"gene missing, nothing names it", []string{obs(lc("84413-4", ""), `"valueString":"*1/*2"`)}, []string{"unread : names no gene"}},
 		{"two haplotypes", []string{
 			strings.Replace(obs(lc("84414-2", ""), `"valueString":"CYP2C19*2"`), "o1", "h1", 1),
-			strings.Replace(obs(lc("84414-2", ""), `"valueString":"CYP2C19*17"`), "o1", "h2", 1)}, []string{"haplotype CYP2C19: CYP2C19*2", "haplotype CYP2C19: CYP2C19*17"}},
+			strings.Replace(obs(lc("84414-2", ""), `"valueString":"CYP2C19*17"`), "o1", "h2", 1),
+		}, []string{"haplotype CYP2C19: CYP2C19*2", "haplotype CYP2C19: CYP2C19*17"}},
 		{"STU3 implication", []string{obs(tbd, `"component":[`+studied+`,`+component(tbd, poor)+`]`)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
 		{"STU2 implication", []string{obs(stu2, `"component":[`+studied+`,`+component(stu2, poor)+`]`)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
 		{"STU1 component", []string{obs(lc("53040-2", ""), `"component":[`+studied+`,`+component(lc("53040-2", ""), poor)+`]`)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
 		{"STU1 observation", []string{obs(lc("53040-2", ""), poor+`,"component":[`+studied+`]`)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
 		{"implication by its genotype", []string{
 			strings.Replace(obs(tbd, `"derivedFrom":[{"reference":"Observation/g1"}],"component":[`+component(tbd, poor)+`]`), "o1", "t1", 1),
-			genotypeOf("g1", cyp2c19, `"valueString":"*2/*2"`)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer", "genotype CYP2C19: *2/*2"}},
+			genotypeOf("g1", cyp2c19, `"valueString":"*2/*2"`),
+		}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer", "genotype CYP2C19: *2/*2"}},
 		{"the same implication for two drugs", []string{
 			strings.Replace(obs(tbd, `"component":[`+studied+`,`+component(tbd, poor)+`]`), "o1", "t1", 1),
-			strings.Replace(obs(tbd, `"component":[`+studied+`,`+component(tbd, poor)+`]`), "o1", "t2", 1)}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
+			strings.Replace(obs(tbd, `"component":[`+studied+`,`+component(tbd, poor)+`]`), "o1", "t2", 1),
+		}, []string{"phenotype CYP2C19: LA9657-3 | Poor metabolizer"}},
 		{"implication of no gene", []string{obs(tbd, `"component":[`+component(tbd, poor)+`]`)}, []string{"unread : a phenotype that names no gene"}},
 		{"implication about effect only", []string{obs(tbd, `"component":[`+studied+`,`+component(tbd, `"valueCodeableConcept":`+lc("LA6677-4", "Responsive"))+`]`)}, nil},
 		{"risk without allele", []string{obs(tbd, `"component":[`+studied+`,`+component(tbd, `"valueCodeableConcept":`+lc("LA19541-4", "High risk"))+`]`)}, []string{"unread CYP2C19: a risk for a drug is reported without the allele it rests on"}},
@@ -137,9 +140,13 @@ func TestOtherShapes(t *testing.T) {
 		{"a report of text only", []string{`{"resourceType":"DiagnosticReport","id":"r1","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0074","code":"GE"}]}],"code":{"text":"PGx"},"subject":{"reference":"Patient/p1"},"conclusion":"CYP2C19 *2/*2, poor metabolizer"}`}, []string{"unread CYP2C19: a genomic report whose findings are written as text only"}},
 		{"a report whose results were not sent", []string{`{"resourceType":"DiagnosticReport","id":"r1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"51969-4"}]},"subject":{"reference":"Patient/p1"},"result":[{"reference":"Observation/none"}]}`}, []string{"unread : a genomic report whose results were not sent"}},
 		{"a report that is no genetic one", []string{`{"resourceType":"DiagnosticReport","id":"r1","status":"final","code":{"text":"Blood count"},"subject":{"reference":"Patient/p1"},"conclusion":"normal"}`}, nil},
-		{"variants without a genotype", []string{
-			strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v1", 1), strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v2", 1)},
-			[]string{"unread CYP2C19: a variant was reported; alleles are not called from variants in this version (and 1 more)"}},
+		{
+			"variants without a genotype",
+			[]string{
+				strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v1", 1), strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v2", 1),
+			},
+			[]string{"unread CYP2C19: a variant was reported; alleles are not called from variants in this version (and 1 more)"},
+		},
 		{"variants beside a genotype", []string{strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v1", 1), genotypeOf("g1", cyp2c19, `"valueString":"*1/*2"`)}, []string{"genotype CYP2C19: *1/*2"}},
 		{"a somatic variant", []string{obs(lc("69548-6", ""), `"component":[`+studied+`,`+component(lc("48002-0", ""), `"valueCodeableConcept":`+lc("LA6684-0", "Somatic"))+`]`)}, nil},
 		{"a withdrawn value that cannot be read", []string{strings.Replace(obs(`{"text":"TPMT phenotype"}`, `"valueString":"see comment"`), "final", "entered-in-error", 1)}, nil},
@@ -228,10 +235,12 @@ func TestPublishedBundles(t *testing.T) {
 	}{
 		{"Bundle-bundle-pgxexample.json", "ExamplePatient", []string{
 			"phenotype CYP2C9: LA25390-8 | Rapid metabolizer",
-			"genotype CYP2C9: CYP2C9 *4/*35B", "haplotype CYP2C9: CYP2C9 *35B", "haplotype CYP2C9: CYP2C9 *4"}},
+			"genotype CYP2C9: CYP2C9 *4/*35B", "haplotype CYP2C9: CYP2C9 *35B", "haplotype CYP2C9: CYP2C9 *4",
+		}},
 		{"Bundle-bundle-CG-IG-HLA-FullBundle-01.json", "CG-IG-HLA-FullBundle-01-1", []string{
 			"haplotype HLA-A: HLA-A*01:01:01G", "haplotype HLA-A: HLA-A*01:02", "genotype HLA-A: hla#3.23.0#HLA-A:01:01G+HLA-A*01:02",
-			"haplotype HLA-B: HLA-B*15:01:01G", "haplotype HLA-B: HLA-B*57:01:01G", "genotype HLA-B: hla#3.23.0#HLA-B*15:01:01G+HLA-B*57:01:01G"}},
+			"haplotype HLA-B: HLA-B*15:01:01G", "haplotype HLA-B: HLA-B*57:01:01G", "genotype HLA-B: hla#3.23.0#HLA-B*15:01:01G+HLA-B*57:01:01G",
+		}},
 		{"Bundle-bundle-CYP2C19.json", "patient", []string{"unread : a variant was reported without its gene; alleles are not called from variants in this version (and 73 more)"}},
 	}
 	for _, test := range tests {

@@ -137,8 +137,11 @@ func TestOrderFacts(t *testing.T) {
 		Reference: "MedicationRequest/o", Selected: true, Text: "clopidogrel 75 MG Oral Tablet",
 		Codes: []pgx.Code{{System: rxnorm, Code: "309362", Display: "clopidogrel 75 MG Oral Tablet"}},
 		Route: []pgx.Code{{System: snomed, Code: "26643006"}},
-		Reasons: []pgx.Coded{{Text: "after PCI", Active: true}, {Codes: []pgx.Code{{System: "http://hl7.org/fhir/sid/icd-10-cm", Code: "I21"}}, Text: "Myocardial infarction", Active: true},
-			{Text: "Stroke", Active: true}},
+		Reasons: []pgx.Coded{
+			{Text: "after PCI", Active: true},
+			{Codes: []pgx.Code{{System: "http://hl7.org/fhir/sid/icd-10-cm", Code: "I21"}}, Text: "Myocardial infarction", Active: true},
+			{Text: "Stroke", Active: true},
+		},
 		Doses: []pgx.Dose{{Value: &one, Unit: "{tablet}", PerDay: &one, Text: "daily"}},
 		Days:  &fourteen,
 	}

@@ -45,8 +45,10 @@ func (ev *evidence) patient(now time.Time) pgx.Patient {
 		case "Procedure":
 			if status := r.node.Str("status"); status == "completed" || status == "in-progress" {
 				code := r.node.Get("code")
-				p.Procedures = append(p.Procedures, pgx.Coded{Codes: codes(code), Text: words(code), Active: true,
-					Date: firstDate(r.node, "performedDateTime", "performedPeriod")})
+				p.Procedures = append(p.Procedures, pgx.Coded{
+					Codes: codes(code), Text: words(code), Active: true,
+					Date: firstDate(r.node, "performedDateTime", "performedPeriod"),
+				})
 			}
 		}
 	}

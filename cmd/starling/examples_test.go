@@ -34,7 +34,8 @@ func TestExamples(t *testing.T) {
 		if err != nil || len(files) < 6 {
 			t.Fatalf("found %d orders, %v", len(files), err)
 		}
-		table := "| order | card |\n|---|---|\n"
+		var table strings.Builder
+		table.WriteString("| order | card |\n|---|---|\n")
 		for _, file := range files {
 			order, err := os.ReadFile(file)
 			if err != nil {
@@ -51,9 +52,9 @@ func TestExamples(t *testing.T) {
 			if len(answer.Cards) > 0 {
 				said = fmt.Sprintf("%s: %s", answer.Cards[0].Indicator, strings.ReplaceAll(answer.Cards[0].Summary, "*", `\*`))
 			}
-			table += fmt.Sprintf("| %s | %s |\n", filepath.Base(file), said)
+			table.WriteString(fmt.Sprintf("| %s | %s |\n", filepath.Base(file), said))
 		}
-		now := regexp.MustCompile(`\| order \| card \|\n(\|.*\n)+`).ReplaceAllLiteral(text, []byte(table))
+		now := regexp.MustCompile(`\| order \| card \|\n(\|.*\n)+`).ReplaceAllLiteral(text, []byte(table.String()))
 		golden.Text(t, readme, now)
 	})
 

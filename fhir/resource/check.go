@@ -312,22 +312,21 @@ func (c *checker) coded(m *member, n *Node) {
 		return
 	}
 	for i := range codings {
-		for _, code := range m.codes.systems[codings[i].Str("system")] {
-			if code == codings[i].Str("code") {
-				return
-			}
+		if slices.Contains(m.codes.systems[codings[i].Str("system")], codings[i].Str("code")) {
+			return
 		}
 	}
-	text := "needs a coding of " + m.codes.name
+	var text strings.Builder
+	text.WriteString("needs a coding of " + m.codes.name)
 	if len(m.codes.systems) == 1 {
 		for system := range m.codes.systems {
-			text += " with system " + system
+			text.WriteString(" with system " + system)
 		}
 	}
 	if len(m.codes.codes) <= 20 {
-		text += " and one of the codes " + strings.Join(m.codes.codes, ", ")
+		text.WriteString(" and one of the codes " + strings.Join(m.codes.codes, ", "))
 	}
-	c.add("code-invalid", text)
+	c.add("code-invalid", text.String())
 }
 
 // unknown reports a member that the present object cannot have.
@@ -361,18 +360,19 @@ func (c *checker) missing(sh *shape, n *Node, seen bits) {
 		if !missing.has(i) {
 			continue
 		}
-		text := "is required"
+		var text strings.Builder
+		text.WriteString("is required")
 		if m := sh.members[name]; m == nil {
 			for _, m := range sh.members {
 				if m.bit == i {
-					text += ", as one of " + strings.Join(choiceNames(sh, m), ", ")
+					text.WriteString(", as one of " + strings.Join(choiceNames(sh, m), ", "))
 					break
 				}
 			}
 		} else if m.codes != nil && m.primitive != nil && len(m.codes.codes) <= 20 {
-			text += ": one of " + strings.Join(m.codes.codes, ", ")
+			text.WriteString(": one of " + strings.Join(m.codes.codes, ", "))
 		}
-		c.at(name, len(n.Fields), "required", text)
+		c.at(name, len(n.Fields), "required", text.String())
 	}
 }
 
@@ -416,13 +416,14 @@ func (c *checker) typeOf(n *Node) *shape {
 	typ := n.Get("resourceType")
 	switch {
 	case typ == nil:
-		text := "resourceType is missing"
+		var text strings.Builder
+		text.WriteString("resourceType is missing")
 		for i := range n.Fields {
 			if strings.EqualFold(n.Fields[i].Name, "resourceType") {
-				text += "; found " + quote(n.Fields[i].Name)
+				text.WriteString("; found " + quote(n.Fields[i].Name))
 			}
 		}
-		c.add("required", text)
+		c.add("required", text.String())
 		return nil
 	case typ.Kind != String:
 		c.add("structure", "resourceType must be a string, found "+describe(typ))

@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -85,12 +86,7 @@ func only(name, other string, codes ...string) condition {
 }
 
 func isOneOf(s string, list []string) bool {
-	for _, other := range list {
-		if s == other {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // both: all conditions hold.

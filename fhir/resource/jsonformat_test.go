@@ -30,8 +30,10 @@ func TestJSONFormatPlaces(t *testing.T) {
 		{"code", `{"resourceType":"Patient","contact":[{"gender":"zz"}]}`, []string{`Patient.contact[0].gender: code type mismatch "zz" is not a AdministrativeGenderCode`}},
 		{"choice", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueQuantity":{"value":"1"}}`, []string{`Observation.value.value: expected decimal found "1"`}},
 		{"primitive in a choice", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"valueString":"\u0001"}`, []string{`Observation.value: string contains invalid characters: U+0001 `}},
-		{"oneof names in capitals", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Patient/1"},{"reference":"Encounter/1"}]}`,
-			[]string{`Observation.performer[1]: invalid reference to a Encounter resource, want Practitioner, PractitionerRole, Organization, CareTeam, Patient, RelatedPerson `}},
+		{
+			"oneof names in capitals", `{"resourceType":"Observation","status":"final","code":{"text":"x"},"performer":[{"reference":"Patient/1"},{"reference":"Encounter/1"}]}`,
+			[]string{`Observation.performer[1]: invalid reference to a Encounter resource, want Practitioner, PractitionerRole, Organization, CareTeam, Patient, RelatedPerson `},
+		},
 		{"contained", `{"resourceType":"Patient","contained":[{"resourceType":"Organization","id":"o","naem":1}],"managingOrganization":{"reference":"#o"}}`, []string{`Patient.contained[0]: unknown field "naem"`}},
 		{"companion", `{"resourceType":"Patient","_birthDate":{"extension":[{"url":"u","valueFoo":1}]}}`, []string{`Patient.birthDate.extension[0]: unknown field "valueFoo"`}},
 		{"required", `{"resourceType":"Observation","status":"final"}`, []string{`Observation: missing required field "code" `}},

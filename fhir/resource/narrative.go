@@ -2,6 +2,7 @@ package resource
 
 import (
 	"encoding/xml"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -194,10 +195,8 @@ func (x *xhtml) start() string {
 		if !ok {
 			return "<" + name + "> has an attribute that is not written name=\"value\""
 		}
-		for _, other := range names {
-			if other == attribute {
-				return "<" + name + "> has the attribute " + fhir.Clip(attribute) + " twice"
-			}
+		if slices.Contains(names, attribute) {
+			return "<" + name + "> has the attribute " + fhir.Clip(attribute) + " twice"
 		}
 		names = append(names, attribute)
 		if problem := attributeProblem(name, attribute, value); problem != "" {
@@ -212,10 +211,8 @@ func (x *xhtml) rootProblem(attributes []string) string {
 	if len(x.open) > 0 {
 		return ""
 	}
-	for _, name := range attributes {
-		if name == "xmlns" {
-			return ""
-		}
+	if slices.Contains(attributes, "xmlns") {
+		return ""
 	}
 	return "the <div> lacks xmlns=\"" + xhtmlNamespace + "\""
 }

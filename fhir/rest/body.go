@@ -139,7 +139,6 @@ func (b *body) read(most int64) ([]byte, error) {
 		if err != nil {
 			return nil, fhir.Wrap(fhir.Invalid, err, "the body is not gzip")
 		}
-		defer unzip.Close()
 		from, known = unzip, false
 	default:
 		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Encoding %q is not supported, only gzip", fhir.Clip(encoding))
@@ -168,7 +167,7 @@ func (b *body) read(most int64) ([]byte, error) {
 		}
 		var outer *http.MaxBytesError
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return data.Bytes(), nil
 		case errors.As(err, &outer):
 			return nil, tooLarge

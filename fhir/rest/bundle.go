@@ -52,7 +52,8 @@ func (s *Server) bundle(r *request) (*answer, error) {
 		return nil, &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
 			Message: "a Bundle of type " + strconv.Quote(fhir.Clip(typ)) + " is not carried out: the type must be batch or transaction; " +
 				"to store the Bundle itself, POST it to " + s.basePrefix + "Bundle",
-			Expression: "Bundle.type"}}}
+			Expression: "Bundle.type",
+		}}}
 	}
 }
 

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"runtime/debug"
 	"strconv"
@@ -46,7 +47,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 		requestID(c, s.NewID)
 		defer func() {
 			if fault := recover(); fault != nil {
-				if fault == http.ErrAbortHandler {
+				if err, ok := fault.(error); ok && errors.Is(err, http.ErrAbortHandler) {
 					panic(fault)
 				}
 				s.HandleError(&panicError{fault, debug.Stack()}, c)

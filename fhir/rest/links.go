@@ -152,7 +152,8 @@ func (u *unit) dangling(l link) error {
 		message = "entries of a batch cannot refer to each other; send a transaction"
 	}
 	return &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-		Code: "not-found", Message: message, Expression: l.path}}}
+		Code: "not-found", Message: message, Expression: l.path,
+	}}}
 }
 
 // resolveReferences finds the targets of all conditional references of a unit,
@@ -234,7 +235,8 @@ func (s *Server) resolveReference(ctx context.Context, access search.Access, tex
 		return found[0], nil
 	case len(found) == 0 && page.Next == "":
 		return fhir.Key{}, &fhir.Error{Kind: fhir.PreconditionFail, Issues: []fhir.Issue{{
-			Code: "not-found", Message: "no " + typ + " matches this conditional reference"}}}
+			Code: "not-found", Message: "no " + typ + " matches this conditional reference",
+		}}}
 	}
 	return fhir.Key{}, fhir.Errorf(fhir.MultipleMatches, "the criteria match more than one resource")
 }

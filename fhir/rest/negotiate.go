@@ -65,7 +65,7 @@ func negotiate(r *http.Request) (format, error) {
 		return chosen, nil
 	}
 	best, problem, asked := 0.0, "", false
-	for _, part := range strings.Split(strings.Join(accepts, ","), ",") {
+	for part := range strings.SplitSeq(strings.Join(accepts, ","), ",") {
 		if strings.TrimSpace(part) == "" {
 			continue
 		}

@@ -38,8 +38,11 @@ func TestParallelConditionalCreatesLeaveOne(t *testing.T) {
 	a := newAPI(t)
 	const clients = 64
 	counts := a.together(clients, func(int) call {
-		return call{"POST", "/Patient", []string{"If-None-Exist: identifier=http://hospital.example/mrn|1815"},
-			`{"resourceType":"Patient","identifier":[{"system":"http://hospital.example/mrn","value":"1815"}]}`}
+		return call{
+			"POST", "/Patient",
+			[]string{"If-None-Exist: identifier=http://hospital.example/mrn|1815"},
+			`{"resourceType":"Patient","identifier":[{"system":"http://hospital.example/mrn","value":"1815"}]}`,
+		}
 	})
 	if counts[http.StatusCreated] != 1 || counts[http.StatusOK] != clients-1 {
 		t.Errorf("statuses %v, want one 201 and %d 200", counts, clients-1)

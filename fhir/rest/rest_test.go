@@ -27,7 +27,8 @@ const testBase = "http://starling.test/fhir"
 var parts = sync.OnceValues(func() (made struct {
 	gate     *resource.Gate
 	registry *search.Registry
-}, err error) {
+}, err error,
+) {
 	if made.gate, err = resource.NewGate(); err != nil {
 		return made, err
 	}

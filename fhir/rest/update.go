@@ -22,10 +22,12 @@ func (s *Server) update(r *request) (*write, error) {
 	switch {
 	case id == "":
 		err = &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-			Code: "required", Message: "the resource must have the id of the URL, " + key.ID, Expression: r.typ + ".id"}}}
+			Code: "required", Message: "the resource must have the id of the URL, " + key.ID, Expression: r.typ + ".id",
+		}}}
 	case id != key.ID:
 		err = &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-			Message: "the resource's id, " + fhir.Clip(id) + ", is not that of the URL, " + key.ID, Expression: r.typ + ".id"}}}
+			Message: "the resource's id, " + fhir.Clip(id) + ", is not that of the URL, " + key.ID, Expression: r.typ + ".id",
+		}}}
 	}
 	return w, err
 }

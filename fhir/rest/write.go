@@ -85,10 +85,12 @@ func (w *write) readResource(r *request) error {
 		err = &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{Code: "structure", Message: "the resource has no resourceType"}}}
 	case !resource.KnownType(name.Text):
 		err = &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-			Code: "structure", Message: checkType(name.Text).Error(), Expression: "Resource.resourceType"}}}
+			Code: "structure", Message: checkType(name.Text).Error(), Expression: "Resource.resourceType",
+		}}}
 	case name.Text != w.typ:
 		err = &fhir.Error{Kind: fhir.Invalid, Issues: []fhir.Issue{{
-			Message: "this is the URL of " + w.typ + ", but the resource is of type " + name.Text, Expression: name.Text + ".resourceType"}}}
+			Message: "this is the URL of " + w.typ + ", but the resource is of type " + name.Text, Expression: name.Text + ".resourceType",
+		}}}
 	}
 	w.root = root
 	return err

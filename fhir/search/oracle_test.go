@@ -223,7 +223,7 @@ func eachExample(t *testing.T, visit func(name string, doc []byte)) {
 	archive := tar.NewReader(unpacked)
 	for {
 		header, err := archive.Next()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {

@@ -89,9 +89,19 @@ func TestParseResultParameters(t *testing.T) {
 func TestSortClasses(t *testing.T) {
 	docs := ownResources(t)
 	for _, test := range []struct{ doc, key string }{
-		{"observation-laboratory", "date"}, {"observation-laboratory", "-date"}, {"observation-laboratory", "value-quantity"}, {"observation-laboratory", "-value-quantity"},
-		{"observation-laboratory", "code"}, {"observation-laboratory", "-patient"}, {"risk-assessment", "probability"}, {"risk-assessment", "-probability"},
-		{"patient", "family"}, {"patient", "-family"}, {"patient", "_id"}, {"value-set", "url"}, {"patient", "birthdate"},
+		{"observation-laboratory", "date"},
+		{"observation-laboratory", "-date"},
+		{"observation-laboratory", "value-quantity"},
+		{"observation-laboratory", "-value-quantity"},
+		{"observation-laboratory", "code"},
+		{"observation-laboratory", "-patient"},
+		{"risk-assessment", "probability"},
+		{"risk-assessment", "-probability"},
+		{"patient", "family"},
+		{"patient", "-family"},
+		{"patient", "_id"},
+		{"value-set", "url"},
+		{"patient", "birthdate"},
 	} {
 		root := decode(t, string(docs[test.doc]))
 		request := mustParse(t, root.Str("resourceType"), "_sort="+test.key)

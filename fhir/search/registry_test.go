@@ -102,7 +102,7 @@ func TestEveryDataTypeIsRead(t *testing.T) {
 		}
 	}
 	for kind, list := range readableTypes {
-		for _, dataType := range strings.Fields(list) {
+		for dataType := range strings.FieldsSeq(list) {
 			if !used[string(kind)+" "+dataType] {
 				t.Errorf("no parameter reads a %s as %s", dataType, kind)
 			}
