@@ -76,7 +76,8 @@ func findFiles(paths []string) (files []sourceFile, skipped int64, err error) {
 				case entry.IsDir() && hidden:
 					return fs.SkipDir
 				case entry.IsDir():
-				case hidden || kindOf(below) == otherKind:
+				case hidden || kindOf(below) == otherKind || !entry.Type().IsRegular() && entry.Type() != fs.ModeSymlink:
+					// A pipe would be waited for until somebody writes.
 					skipped++
 				default:
 					add(below)
