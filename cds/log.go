@@ -56,9 +56,9 @@ func (h *Handler) report(ctx context.Context, call Call, err error) {
 	level := slog.LevelInfo
 	attrs := []slog.Attr{
 		slog.String("service", call.Service),
-		slog.String("hook_instance", loggable(call.HookInstance)),
+		slog.String("hook_instance", LoggableInstance(call.HookInstance)),
 		slog.Int("status", call.Status),
-		slog.Duration("duration", call.Duration),
+		slog.Float64("duration_ms", float64(call.Duration.Microseconds())/1000),
 	}
 	if call.Client != "" {
 		attrs = append(attrs, slog.String("client", call.Client))
@@ -107,9 +107,9 @@ func (h *Handler) report(ctx context.Context, call Call, err error) {
 	}
 }
 
-// loggable returns a hookInstance that may stand in a log: a UUID as it is,
+// LoggableInstance returns a hookInstance that may stand in a log: a UUID as it is,
 // anything else as a hash, since free text might name a patient.
-func loggable(hookInstance string) string {
+func LoggableInstance(hookInstance string) string {
 	if hookInstance == "" || isUUID(hookInstance) {
 		return strings.ToLower(hookInstance)
 	}

@@ -1,7 +1,9 @@
 package services
 
 import (
+	"bytes"
 	"encoding/json"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -137,7 +139,7 @@ func TestNoActionForAnOrderWithoutID(t *testing.T) {
 func TestSilenceIsExplained(t *testing.T) {
 	c := config(t)
 	var unmapped []string
-	c.OnUnmapped = func(system, code string) { unmapped = append(unmapped, system+"|"+code) }
+	c.OnUnmapped = func(vocabulary string) { unmapped = append(unmapped, vocabulary) }
 	s := service(c)
 	s.advise = func(pgx.Input) ([]pgx.Advice, []pgx.Silence) {
 		return nil, []pgx.Silence{{Order: "MedicationRequest/o1", Reason: pgx.SilentUnmapped}, {Drug: "clopidogrel", Reason: pgx.SilentStandard}}
@@ -146,12 +148,31 @@ func TestSilenceIsExplained(t *testing.T) {
 	if !slices.Equal(response.Reasons, []cds.Reason{{Code: pgx.SilentUnmapped}, {Code: pgx.SilentStandard, Subject: "clopidogrel"}}) {
 		t.Errorf("reasons %v", response.Reasons)
 	}
-	if !slices.Equal(unmapped, []string{rxnorm + "|309362"}) {
+	if !slices.Equal(unmapped, []string{"rxnorm"}) {
 		t.Errorf("unmapped %v", unmapped)
 	}
 	empty, err := s.answer(t.Context(), call(nil, `[]`, nil))
 	if err != nil || !slices.Contains(empty.Reasons, cds.Reason{Code: "no-medication-order"}) {
 		t.Errorf("%v %+v", err, empty)
+	}
+}
+
+// A sender may put a name where a code belongs; the log does not repeat it.
+func TestUnmappedCodesInTheLog(t *testing.T) {
+	for _, test := range []struct{ system, code, want string }{
+		{rxnorm, "309362", "vocabulary=rxnorm code=309362"},
+		{"http://hl7.org/fhir/sid/ndc", "0591-2070-10", "vocabulary=ndc code=0591-2070-10"},
+		{rxnorm, "Erika Example", `vocabulary=rxnorm code="(not shown)"`},
+		{"urn:erika", "12", `vocabulary=other code="(not shown)"`},
+	} {
+		var log bytes.Buffer
+		c := config(t)
+		c.Logger = slog.New(slog.NewTextHandler(&log, nil))
+		service(c).reportUnmapped(t.Context(), &cds.Request{HookInstance: "Erika Example"}, "MedicationRequest/o1",
+			[]pgx.Order{{Reference: "MedicationRequest/o1", Codes: []pgx.Code{{System: test.system, Code: test.code}}}})
+		if !strings.Contains(log.String(), test.want) || strings.Contains(strings.ToLower(log.String()), "erika") {
+			t.Errorf("%s|%s: %s", test.system, test.code, log.String())
+		}
 	}
 }
 

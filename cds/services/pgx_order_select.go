@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"log/slog"
+	"regexp"
 	"slices"
 
 	"github.com/starling-fhir/starling/cds"
@@ -94,18 +95,40 @@ func sorted(advice []pgx.Advice) []pgx.Advice {
 }
 
 // reportUnmapped logs and counts the codes of an order whose drug is not in the
-// tables: the codes alone, which are no patient data.
+// tables: the codes alone, and only those that have the form of one, since a
+// sender may put anything into code.
 func (s *orderSelect) reportUnmapped(ctx context.Context, req *cds.Request, reference string, orders []pgx.Order) {
 	for _, o := range orders {
 		if o.Reference != reference {
 			continue
 		}
 		for _, c := range o.Codes {
+			vocabulary, code := vocabularies[c.System], c.Code
+			if vocabulary == "" {
+				vocabulary = "other"
+			}
+			if vocabulary == "other" || !drugCode.MatchString(code) {
+				code = "(not shown)"
+			}
 			s.config.Logger.LogAttrs(ctx, slog.LevelWarn, "unmapped order code",
-				slog.String("service", s.id), slog.String("hook_instance", req.HookInstance), slog.String("system", c.System), slog.String("code", c.Code))
+				slog.String("service", s.id), slog.String("hook_instance", cds.LoggableInstance(req.HookInstance)),
+				slog.String("vocabulary", vocabulary), slog.String("code", code))
 			if s.config.OnUnmapped != nil {
-				s.config.OnUnmapped(c.System, c.Code)
+				s.config.OnUnmapped(vocabulary)
 			}
 		}
 	}
 }
+
+// vocabularies are the drug code systems that logs and metrics name.
+var vocabularies = map[string]string{
+	rxnorm:                        "rxnorm",
+	"http://hl7.org/fhir/sid/ndc": "ndc",
+	"http://snomed.info/sct":      "snomed",
+	"http://www.whocc.no/atc":     "atc",
+	"http://hl7.org/fhir/sid/cvx": "cvx",
+	"http://fdasis.nlm.nih.gov":   "unii",
+}
+
+// drugCode is the form of the codes of these systems.
+var drugCode = regexp.MustCompile(`^[0-9A-Z-]{1,18}$`)

@@ -38,8 +38,9 @@ type Config struct {
 	// Policy is what the site has switched off or made more or less serious.
 	Policy pgx.Policy
 	// OnUnmapped is told of each code of an order whose drug the tables do not
-	// know, for metrics. Nil means nobody is.
-	OnUnmapped func(system, code string)
+	// know, by the short name of its code system, "other" if it is none of the
+	// drug vocabularies in use. For metrics.
+	OnUnmapped func(vocabulary string)
 	Logger     *slog.Logger // nil means no log
 }
 
