@@ -36,6 +36,10 @@ type Settings struct {
 	Drain        time.Duration `group:"Limits" default:"30s" help:"On a stop: how long requests under way may take to finish."`
 	MemoryLimit  byteSize      `group:"Limits" default:"768MiB" help:"Above this much memory the garbage collector works harder; it is no hard limit. 0 leaves it to GOMEMLIMIT."`
 
+	OffGene  []string `group:"Advice" placeholder:"GENE" help:"A gene whose results make no cards, such as CYP2D6; several with commas."`
+	OffDrug  []string `group:"Advice" placeholder:"DRUG" help:"A drug that gets no cards, by its ingredient's name; several with commas."`
+	Severity []string `group:"Advice" placeholder:"NAME=LEVEL" help:"Indicator of all cards of a drug or of one rule: codeine=info, clopidogrel-acs-pci-3=critical; several with commas."`
+
 	InsecureNoAuth    bool `group:"Security" help:"Serve everything to everybody who can connect. This version has no other mode; it is meant for trying out on one machine."`
 	InsecureListenAny bool `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`
 
@@ -50,6 +54,7 @@ func settingGroups() []kong.Group {
 		{Key: "Addresses", Title: "Addresses"},
 		{Key: "Store", Title: "Store"},
 		{Key: "Limits", Title: "Limits"},
+		{Key: "Advice", Title: "Advice"},
 		{Key: "Security", Title: "Security"},
 		{Key: "Log", Title: "Log"},
 	}

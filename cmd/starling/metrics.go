@@ -27,6 +27,7 @@ type metrics struct {
 	storeOps *prometheus.HistogramVec
 	calls    *prometheus.HistogramVec
 	cards    *prometheus.CounterVec
+	unmapped *prometheus.CounterVec
 }
 
 // seconds are the buckets of durations, from a read out of memory to a large
@@ -58,13 +59,16 @@ func newMetrics(b build) *metrics {
 		cards: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "starling_cds_cards_total", Help: "Cards sent.",
 		}, []string{"service", "indicator"}),
+		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "starling_cds_unmapped_orders_total", Help: "Codes of draft orders whose drug is not in the product tables.",
+		}, []string{"vocabulary"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "starling_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "goversion": b.Go},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, info,
+	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, m.unmapped, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -154,3 +158,6 @@ func (s *meteredStore) Write(ctx context.Context, changes []store.Change) ([]*fh
 	}
 	return written, nil
 }
+
+// unmappedOrder counts a code of an order that is not in the product tables.
+func (m *metrics) unmappedOrder(vocabulary string) { m.unmapped.WithLabelValues(vocabulary).Inc() }

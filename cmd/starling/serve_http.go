@@ -46,10 +46,14 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 	if err != nil {
 		return nil, err
 	}
+	policy, err := knowledge.NewPolicy(s.settings.OffGene, s.settings.OffDrug, s.settings.Severity)
+	if err != nil {
+		return nil, usageError("--off-gene, --off-drug, --severity: %w", err)
+	}
 	hooks, err := cds.NewHandler(
 		services.All(services.Config{
-			Knowledge: knowledge, Records: records{api}, OwnBase: s.base,
-			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log,
+			Knowledge: knowledge, Records: records{api}, OwnBase: s.base, Policy: policy,
+			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log, OnUnmapped: s.metrics.unmappedOrder,
 		}),
 		cds.Options{
 			// Callers have no names without authentication. They count as this
