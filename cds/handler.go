@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -275,6 +276,9 @@ func (h *Handler) body(c echo.Context) ([]byte, error) {
 	r := c.Request()
 	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
 		return nil, Errorf(UnsupportedMedia, "send the request as application/json")
+	}
+	if coding := r.Header.Get(echo.HeaderContentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
+		return nil, Errorf(UnsupportedMedia, "send the request without Content-Encoding")
 	}
 	tooLarge := Errorf(TooLarge, "the request body is larger than %d bytes", h.options.MaxBody)
 	if r.ContentLength > h.options.MaxBody {

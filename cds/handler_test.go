@@ -196,6 +196,15 @@ func TestWrongContentType(t *testing.T) {
 	}
 }
 
+func TestCompressedBody(t *testing.T) {
+	c := start(t, Options{}, testServices()...)
+	for coding, want := range map[string]int{"": 200, "identity": 200, "gzip": 415, "br": 415} {
+		if w := c.do("POST", "/cds-services/card", request(`{}`), "Content-Encoding", coding); w.Code != want {
+			t.Errorf("%q: status %d, want %d", coding, w.Code, want)
+		}
+	}
+}
+
 // A body whose length is not announced is cut off too.
 func TestBodyWithoutLength(t *testing.T) {
 	c := start(t, Options{MaxBody: 1000}, testServices()...)

@@ -40,8 +40,9 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 		Store: s.metrics.store(data), Registry: registry, Gate: gate,
 		Base: s.base, Authorize: everything, Origins: s.settings.CORSOrigin,
 		Clock: s.main.Now, NewID: timeOrderedID, Logger: s.log,
-		Limits:  rest.Limits{Body: int64(s.settings.BodyLimit)},
-		Version: thisBuild().Version,
+		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
+		Security: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth).",
+		Version:  thisBuild().Version,
 	})
 	if err != nil {
 		return nil, err
