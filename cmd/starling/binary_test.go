@@ -17,17 +17,28 @@ import (
 	"testing"
 )
 
-// program builds the program once for all tests of this package, as a release
-// is built: without cgo, so the race detector is not in it.
+// release builds the program once for all tests of this package, as a release
+// is built: without cgo.
+var release = sync.OnceValues(func() (string, error) { return compile("starling", "CGO_ENABLED=0", "-trimpath") })
+
+// program builds the program that the tests run: the release, or under the race
+// detector one that has the detector in it too.
 var program = sync.OnceValues(func() (string, error) {
-	path := filepath.Join(programDir, "starling")
-	build := exec.Command("go", "build", "-trimpath", "-o", path, ".")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
-	if out, err := build.CombinedOutput(); err != nil {
+	if !raceDetector {
+		return release()
+	}
+	return compile("starling-race", "CGO_ENABLED=1", "-race")
+})
+
+func compile(name, env string, flags ...string) (string, error) {
+	path := filepath.Join(programDir, name)
+	cmd := exec.Command("go", append(append([]string{"build"}, flags...), "-o", path, ".")...)
+	cmd.Env = append(os.Environ(), env)
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("%w: %s", err, out)
 	}
 	return path, nil
-})
+}
 
 var programDir string
 
@@ -38,6 +49,11 @@ func TestMain(m *testing.M) {
 		os.Exit(1)
 	}
 	programDir = dir
+	// A program that finds a data race ends at once, which fails its test.
+	if err := os.Setenv("GORACE", "halt_on_error=1"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	code := m.Run()
 	if err := os.RemoveAll(dir); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -45,10 +61,12 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// binary returns the path of the built program.
-func binary(t testing.TB) string {
+// binary returns the path of the program to run.
+func binary(t testing.TB) string { return built(t, program) }
+
+func built(t testing.TB, compiled func() (string, error)) string {
 	t.Helper()
-	path, err := program()
+	path, err := compiled()
 	if err != nil {
 		t.Fatal(err)
 	}

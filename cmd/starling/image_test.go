@@ -18,7 +18,7 @@ import (
 // TestStatic: the program needs no loader and no library, so it runs in an
 // image that has neither.
 func TestStatic(t *testing.T) {
-	file, err := elf.Open(binary(t))
+	file, err := elf.Open(built(t, release))
 	if err != nil {
 		t.Skipf("not an ELF system: %v", err)
 	}

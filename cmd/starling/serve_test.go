@@ -461,7 +461,7 @@ func TestContainer(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(root, "data"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	program, err := os.ReadFile(binary(t))
+	program, err := os.ReadFile(built(t, release))
 	if err != nil {
 		t.Fatal(err)
 	}
