@@ -170,7 +170,7 @@ func TestAdviseEndToEnd(t *testing.T) {
 	}
 	a := &advice[0]
 	is(t, a, Recommend, Warning)
-	says(t, a, "CYP2C19 Poor Metabolizer (*2/*2): avoid clopidogrel (recommended)", "Example Laboratory")
+	says(t, a, "CYP2C19 Poor Metabolizer (*2/*2): avoid clopidogrel", "Example Laboratory")
 	if len(a.Actions) != 1 || a.Actions[0].Kind != CancelOrder {
 		t.Errorf("actions %v, want one to remove the order", a.Actions)
 	}

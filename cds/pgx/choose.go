@@ -349,7 +349,7 @@ func (c *chart) indicator(r *rule) (Indicator, bool) {
 
 // say puts a rule into words for this patient.
 func (c *chart) say(r *rule) (text, lead string) {
-	text, lead = r.text(c.options(r)), r.lead().advised(r.Strength)
+	text, lead = r.text(c.options(r)), r.lead().brief(r.Strength)
 	if len(c.current) > 0 && r.Continuing != "" {
 		about := "For a new start the guideline says"
 		if r.popul != nil && r.popul.AppliesIf != nil && r.popul.AppliesIf.Months != nil {

@@ -168,7 +168,7 @@ func TestAmbiguousResultsAreShownSideBySide(t *testing.T) {
 	dpyd.Candidates = []Candidate{{Phenotype: "Poor Metabolizer", Score: "0.0", Keys: []string{"0.0"}}, {Phenotype: "Poor Metabolizer", Score: "0.5", Keys: []string{"0.5"}}}
 	a = advised(t, one(ordering(capecitabine, orally)), dpyd)
 	is(t, a, Choices, Critical)
-	says(t, a, "DPYD Poor Metabolizer: avoid capecitabine (recommended); the details depend on an unambiguous DPYD result", "If DPYD is Poor Metabolizer (activity score 0.5)")
+	says(t, a, "DPYD Poor Metabolizer: avoid capecitabine; the details depend on an unambiguous DPYD result", "If DPYD is Poor Metabolizer (activity score 0.5)")
 	// Different diplotypes with the same meaning are one recommendation.
 	same := cyp2c19PM
 	same.Candidates = append([]Candidate{{Diplotype: "*2/*3", Phenotype: "Poor Metabolizer", Keys: []string{"Poor Metabolizer"}}}, same.Candidates...)

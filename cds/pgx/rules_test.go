@@ -283,8 +283,8 @@ func TestRule09Thiopurines(t *testing.T) {
 	}{
 		{"mercaptopurine TPMT PM in leukaemia", mercaptopurine, "C91.0", []Finding{tpmtPM, nudt15NM}, "three times a week", Critical},
 		{"mercaptopurine NUDT15 PM in leukaemia", mercaptopurine, "C91.0", []Finding{tpmtNM, nudt15PM}, "10 mg/m² every day", Critical},
-		{"mercaptopurine TPMT PM in Crohn's disease", mercaptopurine, "K50.9", []Finding{tpmtPM, nudt15NM}, "Avoid mercaptopurine", Critical},
-		{"azathioprine PM in Crohn's disease", azathioprine, "K50.9", []Finding{tpmtPM, nudt15NM}, "Avoid azathioprine", Critical},
+		{"mercaptopurine TPMT PM in Crohn's disease", mercaptopurine, "K50.9", []Finding{tpmtPM, nudt15NM}, "avoid mercaptopurine", Critical},
+		{"azathioprine PM in Crohn's disease", azathioprine, "K50.9", []Finding{tpmtPM, nudt15NM}, "avoid azathioprine", Critical},
 		{"thioguanine IM", thioguanine, "C91.0", []Finding{tpmtIM, nudt15NM}, "50-80 % of the normal starting dose", Warning},
 		{"thioguanine NUDT15 PM", thioguanine, "C91.0", []Finding{tpmtNM, nudt15PM}, "25 % of the normal starting dose", Critical},
 		{"thioguanine TPMT PM", thioguanine, "C91.0", []Finding{tpmtPM, nudt15NM}, "10 % of the normal starting dose, three times a week", Critical},
@@ -559,7 +559,7 @@ func TestRule19Combinations(t *testing.T) {
 }
 
 func TestRule20Words(t *testing.T) {
-	says(t, advised(t, one(ordering(abacavirCode, orally)), found("HLA-B", "", "*57:01 positive")), "avoid abacavir (recommended)", "The abacavir label contraindicates it")
+	says(t, advised(t, one(ordering(abacavirCode, orally)), found("HLA-B", "", "*57:01 positive")), ": avoid abacavir", "It is recommended to avoid abacavir.", "The abacavir label contraindicates it")
 	says(t, advised(t, one(ordering(clopidogrelTablet, because("I63.9"))), cyp2c19PM), "consider avoiding clopidogrel")
 	says(t, advised(t, one(ordering("3638", orally, because("F32.9"))), cyp2d6PM, cyp2c19NM), "avoiding doxepin may be considered")
 	says(t, advised(t, one(ordering(capecitabine, orally)), dpyd05), "If nothing else is possible, start below 25 % of the protocol's normal starting dose")

@@ -13,14 +13,18 @@ type phrase struct{ verb, rest string }
 func (p phrase) String() string { return strings.TrimSpace(p.verb + " " + p.rest) }
 
 // advised puts a phrase in the words of a strength: strong is "recommended",
-// moderate "consider", optional "may be considered".
+// moderate "consider", optional "may be considered". The word never stands
+// beside the drug's name: "avoid abacavir (recommended)" can be misread.
 func (p phrase) advised(strength string) string {
 	if p.verb == "" {
 		return p.rest
 	}
 	switch strength {
 	case "strong":
-		return p.String() + " (recommended)"
+		if rest, not := strings.CutPrefix(p.String(), "do not "); not {
+			return "it is recommended not to " + rest
+		}
+		return "it is recommended to " + p.String()
 	case "moderate":
 		return "consider " + gerunds[p.verb] + " " + p.rest
 	case "optional":
@@ -29,6 +33,14 @@ func (p phrase) advised(strength string) string {
 		return p.String() + " (label)"
 	}
 	return p.String()
+}
+
+// brief is advised for a summary: a bare imperative is a strong recommendation.
+func (p phrase) brief(strength string) string {
+	if strength == "strong" {
+		return p.String()
+	}
+	return p.advised(strength)
 }
 
 // lead is the heart of a rule's advice.
