@@ -135,7 +135,7 @@ func same(a, b *resource.Node) bool {
 // hl7.fhir.r4.examples@4.0.1 (CC0-1.0), which STARLING_R4_EXAMPLES names
 // unpacked.
 func TestOfficialExamples(t *testing.T) {
-	folder := os.Getenv("STARLING_R4_EXAMPLES")
+	folder := golden.R4Examples(t)
 	if folder == "" {
 		t.Skip("STARLING_R4_EXAMPLES does not name a folder with the unpacked package hl7.fhir.r4.examples@4.0.1")
 	}

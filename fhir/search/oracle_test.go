@@ -206,7 +206,7 @@ var knownDifferences = map[string]string{
 // eachExample calls visit for each of HL7's R4 examples at hand.
 func eachExample(t *testing.T, visit func(name string, doc []byte)) {
 	t.Helper()
-	if dir := os.Getenv("STARLING_R4_EXAMPLES"); dir != "" {
+	if dir := golden.R4Examples(t); dir != "" {
 		eachFile(t, dir, visit)
 		return
 	}

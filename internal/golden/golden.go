@@ -73,3 +73,15 @@ func Shared(tb testing.TB, elem ...string) string {
 	}
 	return path
 }
+
+// R4Examples returns the folder of HL7's unpacked npm package
+// hl7.fhir.r4.examples@4.0.1, which STARLING_R4_EXAMPLES names (make
+// r4-examples fetches it), or "" where there is none. In CI there must be one.
+func R4Examples(tb testing.TB) string {
+	tb.Helper()
+	folder := os.Getenv("STARLING_R4_EXAMPLES")
+	if folder == "" && os.Getenv("CI") != "" {
+		tb.Fatal("STARLING_R4_EXAMPLES is not set, and CI must read the official examples: run make r4-examples first")
+	}
+	return folder
+}
