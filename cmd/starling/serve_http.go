@@ -41,7 +41,7 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 		Base: s.base, Authorize: everything, Origins: s.settings.CORSOrigin,
 		Clock: s.main.Now, NewID: timeOrderedID, Logger: s.log,
 		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
-		Security: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth).",
+		Security: rest.Security{Description: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth)."},
 		Version:  thisBuild().Version,
 	})
 	if err != nil {

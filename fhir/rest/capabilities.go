@@ -69,7 +69,7 @@ func (s *Server) capabilityStatement() []byte {
 			"Every write keeps history. Transactions are atomic."),
 		resource.Field{Name: "security", Node: object(
 			flag("cors", len(s.Origins) > 0),
-			text("description", s.Security),
+			text("description", s.Security.Description),
 		)},
 		list("resource", types),
 		list("interaction", codes(s.codes(false))),

@@ -49,9 +49,32 @@ type Config struct {
 	Origins []string
 	// Version is the server's, for the CapabilityStatement.
 	Version string
-	// Security tells clients, in the CapabilityStatement, how callers are
-	// known and what they may do. Default: that the settings say so.
-	Security string
+	// Security tells clients how callers are known and what they may do.
+	Security Security
+	// Profiles are the canonical URLs of the profiles that this server offers
+	// for a resource type, for the CapabilityStatement.
+	Profiles map[string][]string
+}
+
+// Security is what clients are told about access, in the CapabilityStatement and
+// in .well-known/smart-configuration.
+type Security struct {
+	// Description is for people. Default: that the settings decide.
+	Description string
+	// SMART tells where tokens come from; nil if there are none.
+	SMART SMART
+}
+
+// SMART is what a server knows of the authorization server whose tokens it
+// takes. What is not known yet, because that server has not answered, may be
+// known later.
+type SMART interface {
+	// Endpoints returns absolute URLs; "" for what is unknown or not offered.
+	Endpoints() (authorize, token string)
+	// Configuration returns the JSON of .well-known/smart-configuration,
+	// https://hl7.org/fhir/smart-app-launch/conformance.html. The error is
+	// Unavailable if the authorization server has never answered.
+	Configuration() ([]byte, error)
 }
 
 // Limits bound what one request may cost.
@@ -129,8 +152,8 @@ func New(cfg Config) (*Server, error) {
 	}
 	cfg.Limits = cfg.Limits.withDefaults()
 	cfg.Registry = cfg.Registry.WithBase(cfg.Base)
-	if cfg.Security == "" {
-		cfg.Security = "How callers are known, and what they may do, is decided by this server's settings."
+	if cfg.Security.Description == "" {
+		cfg.Security.Description = "How callers are known, and what they may do, is decided by this server's settings."
 	}
 	if cfg.Limits.Working < cfg.Limits.Body {
 		return nil, errors.New("rest: Limits.Working must be at least Limits.Body")

@@ -39,3 +39,12 @@ func InPatients(ids ...string) Clause {
 	}
 	return c
 }
+
+// withIDs selects the resources that have one of the logical ids.
+func withIDs(ids ...string) Clause {
+	c := Clause{Param: "_id"}
+	for _, id := range ids {
+		c.Ranges = append(c.Ranges, exactly(appendText([]byte{classTokenCode}, id, maxCodeText)))
+	}
+	return c
+}

@@ -72,6 +72,21 @@ type Query struct {
 	// Identity names the query for cursors: equal queries have equal
 	// identities, whatever the page. Access is part of it.
 	Identity string
+	// Scope is what the asker may find: of each type only what matches the
+	// scope's clauses too, and nothing of types it does not reach. Nothing of an
+	// answer, not its total, pages, cursors nor errors, depends on what lies
+	// outside of it. Nil means everything. Access.Narrow sets it.
+	Scope *Scope
+}
+
+// WhereOf returns the clauses a resource of one type must match; ok is false if
+// nothing of the type can.
+func (q *Query) WhereOf(typ string) (where []Clause, ok bool) {
+	own, ok := q.Scope.Clauses(typ)
+	if len(own) == 0 {
+		return q.Where, ok
+	}
+	return append(own, q.Where...), ok
 }
 
 // Page is a part of a query's answer.

@@ -47,6 +47,11 @@ type Store interface {
 	// newest version in it. So whoever asks again with Since set to the newest
 	// lastUpdated they have seen misses nothing, and sees versions of that
 	// millisecond again.
+	//
+	// With a Scope the answer holds only versions the scope sees, of resources
+	// whose newest version it sees too: what was filed under the wrong patient
+	// and moved is no longer that patient's. Nothing of the answer depends on
+	// what lies outside; NotFound is about what is inside.
 	History(ctx context.Context, h HistoryQuery) (*search.Page, error)
 
 	// Search answers a query. Pages of one query never repeat or lose a
@@ -56,6 +61,9 @@ type Store interface {
 	// Count and for a cursor that is not ours or belongs to another query (by
 	// its Identity), Expired for one whose first page is older than the store
 	// keeps pages, TooCostly for a query the store will not run.
+	//
+	// A cursor tells its holder nothing about what is stored: it is encrypted,
+	// and all are of one length.
 	Search(ctx context.Context, q search.Query) (*search.Page, error)
 
 	// Write applies all changes or none and returns the new versions in the
@@ -67,7 +75,7 @@ type Store interface {
 	//
 	// A change that deletes what is absent or deleted already changes nothing;
 	// its result is the newest version: a deletion, or nil if there never was
-	// one. The store keeps none of the caller's memory.
+	// one. A deletion is in the compartments of the version it deletes. The store keeps none of the caller's memory.
 	Write(ctx context.Context, changes []Change) ([]*fhir.Resource, error)
 
 	// Ping returns nil if the store can answer. The error is Unavailable.
@@ -103,7 +111,7 @@ type Change struct {
 }
 
 // Condition is a conditional interaction's search with the answer it gave. Of
-// the query only Types and Where count; a store asks for two resources.
+// the query only Types, Where and Scope count; a store asks for two resources.
 type Condition struct {
 	Query search.Query
 	Keys  []fhir.Key // in any order, at most two
@@ -132,6 +140,9 @@ type HistoryQuery struct {
 	At     time.Time
 	Count  int // page size, 1 to 1,000
 	Cursor string
+	// Scope is what the asker may see; nil means everything. A cursor belongs
+	// to the scope it was given under.
+	Scope *search.Scope
 }
 
 // Indexer makes a stored resource's index entries anew. A store calls it when

@@ -65,9 +65,16 @@ func Packages() []Package {
 		},
 		{Path: "cds/pgx", For: "genotype to phenotype to advice, pure"},
 
-		{Path: "auth", For: "tokens and scopes to access", Imports: []string{"fhir", "fhir/search"}},
+		{
+			Path: "auth", For: "tokens and scopes to access", Imports: []string{"fhir", "fhir/search"},
+			Tests: []string{"auth/authtest"},
+		},
+		{Path: "auth/authtest", For: "an OpenID issuer for tests"},
 		{Path: "auth/audit", For: "audit events", Imports: []string{"fhir", "fhir/resource"}},
-		{Path: "profiles", For: "profiles and their validator", Imports: []string{"fhir", "fhir/resource"}},
+		{
+			Path: "profiles", For: "profiles and their validator", Imports: []string{"fhir", "fhir/resource"},
+			Tests: []string{"fhir/search", "cds/pgx", "cds/services"},
+		},
 
 		{Path: "examples", For: "the made-up patients of the demo, embedded"},
 
@@ -109,12 +116,20 @@ func Fences() []Fence {
 			Why:   "routing stays at the edge",
 		},
 		{
-			Import: "net/http", In: []string{"fhir/rest", "cds", "auth", "cmd/starling"}, Tests: []string{"cds/services"},
+			Import: "net/http", In: []string{"fhir/rest", "cds", "auth", "auth/authtest", "cmd/starling"}, Tests: []string{"cds/services"},
 			Why: "what is not at the edge does not know HTTP",
 		},
 		{
 			Import: "github.com/gofhir/fhirpath", In: []string{"profiles"}, Tests: []string{"fhir/search"},
 			Why: "search has its own extractor; this one is its test oracle",
+		},
+		{
+			Import: "github.com/coreos/go-oidc", In: []string{"auth"},
+			Why: "who a caller is, is decided in one place",
+		},
+		{
+			Import: "github.com/go-jose", In: []string{"auth", "auth/authtest"}, Tests: []string{"cmd/starling"},
+			Why: "who a caller is, is decided in one place",
 		},
 		{Import: "github.com/alecthomas/kong", In: []string{"cmd/starling"}, Why: "settings are read in one place"},
 		{Import: "gopkg.in/yaml.v3", In: []string{"cmd/starling"}, Why: "settings are read in one place"},
