@@ -37,6 +37,9 @@ type Options struct {
 	// PageLifetime is how long a search can be paged through, from its first
 	// page on. 0 means 15 minutes.
 	PageLifetime time.Duration
+	// Importing opens the target of a copy that has not ended too. Only a program
+	// that goes on with it sets this; see store.Archive.
+	Importing bool
 	// OnRebuild hears how far a rebuild of the index is, in resource versions.
 	OnRebuild func(done, total int64)
 	// CacheBytes is the size of the block cache. 0 means 64 MiB.
@@ -158,6 +161,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	}
 	if err := s.load(); err != nil {
 		return nil, errors.Join(unreadable(err, "the store in %s cannot be read", dir), s.db.Close(), lock.Close())
+	}
+	if err := s.refuseHalfCopy(dir); err != nil {
+		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
 	if err := s.rebuildIfStale(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
