@@ -40,8 +40,14 @@ type Settings struct {
 	OffDrug  []string `group:"Advice" placeholder:"DRUG" help:"A drug that gets no cards, by its ingredient's name; several with commas."`
 	Severity []string `group:"Advice" placeholder:"NAME=LEVEL" help:"Indicator of all cards of a drug or of one rule: codeine=info, clopidogrel-acs-pci-3=critical; several with commas."`
 
-	InsecureNoAuth    bool `group:"Security" help:"Serve everything to everybody who can connect. This version has no other mode; it is meant for trying out on one machine."`
-	InsecureListenAny bool `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`
+	Issuer            []string      `group:"Security" placeholder:"URL" help:"An OpenID provider whose tokens are taken, by the URL its tokens have as iss; several with commas. https, or http on this machine."`
+	Audience          []string      `group:"Security" placeholder:"NAME" help:"Whom tokens must be meant for (aud), such as this server's base URL; several with commas: one must be in the token."`
+	TokenAlgorithm    []string      `group:"Security" placeholder:"NAME" default:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" help:"Signature algorithms that tokens may have."`
+	ClockSkew         time.Duration `group:"Security" default:"60s" help:"How far the clocks of providers and hook clients may be off."`
+	PatientClaim      string        `group:"Security" placeholder:"CLAIM" default:"patient" help:"The claim of a token that holds the patient's id, for patient/ scopes."`
+	HookClients       string        `group:"Security" placeholder:"FILE" help:"YAML file with the CDS Hooks clients that may call, and their keys. Without it nobody may, except with --insecure-no-auth."`
+	InsecureNoAuth    bool          `group:"Security" help:"Serve everything to everybody who can connect, instead of asking for tokens; for trying out on one machine."`
+	InsecureListenAny bool          `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`
 
 	LogFormat string `group:"Log" default:"auto" enum:"auto,json,text" help:"json, text, or auto: text on a terminal."`
 	LogLevel  string `group:"Log" default:"info" enum:"debug,info,warn,error" help:"The least severe messages to log: debug, info, warn or error."`
@@ -95,11 +101,15 @@ func (s *Settings) check() error {
 	if s.BodyLimit <= 0 || s.MemoryLimit < 0 {
 		return usageError("--body-limit must be more than zero, --memory-limit not less")
 	}
-	if !s.InsecureNoAuth {
-		return usageError("this version has no authentication yet and will not serve without you saying that you know: " +
-			"give --insecure-no-auth, which serves everything to every program of this machine. " +
-			"SMART on FHIR tokens come with the next version and will be on by default")
+	if err := s.checkAccess(); err != nil {
+		return err
 	}
+	return s.checkAddresses()
+}
+
+// checkAddresses finds addresses that cannot be listened on, or must not be
+// without authentication.
+func (s *Settings) checkAddresses() error {
 	for _, listen := range []string{s.Listen, s.MetricsListen} {
 		if listen == "" {
 			continue
@@ -108,7 +118,7 @@ func (s *Settings) check() error {
 		if err != nil {
 			return usageError("%q is not an address such as %s: %w", listen, defaultListen, err)
 		}
-		if !loopback && !s.InsecureListenAny {
+		if !loopback && s.InsecureNoAuth && !s.InsecureListenAny {
 			return usageError("%s is not a loopback address: with --insecure-no-auth everybody who can reach it could read and change everything. "+
 				"Use %s, or add --insecure-listen-any if something else guards it", listen, defaultListen)
 		}

@@ -5,12 +5,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/alecthomas/kong"
 	"gopkg.in/yaml.v3"
+
+	"github.com/starling-fhir/starling/fhir"
 )
 
 // envName returns the environment variable of a setting.
@@ -118,18 +121,10 @@ func (s *settingSource) load(ctx *kong.Context) error {
 // parseSettings reads a settings file: YAML, one mapping from the name of a
 // flag to a value or a list of values. A name that is no setting is an error.
 func parseSettings(data []byte, settings map[string]bool) (map[string]string, error) {
-	var doc yaml.Node
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	switch err := decoder.Decode(&doc); {
-	case errors.Is(err, io.EOF):
-		return nil, nil
-	case err != nil:
+	root, err := yamlDocument(data)
+	if root == nil || err != nil {
 		return nil, err
 	}
-	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("more than one YAML document")
-	}
-	root := doc.Content[0]
 	if root.Kind != yaml.MappingNode {
 		return nil, errors.New("not a list of NAME: VALUE lines")
 	}
@@ -137,7 +132,8 @@ func parseSettings(data []byte, settings map[string]bool) (map[string]string, er
 	for i := 0; i+1 < len(root.Content); i += 2 {
 		key, value := root.Content[i], root.Content[i+1]
 		if !settings[key.Value] {
-			return nil, fmt.Errorf("line %d: there is no setting %q; starling config lists them", key.Line, key.Value)
+			return nil, fmt.Errorf("line %d: there is no setting %q%s; starling config lists them",
+				key.Line, fhir.Clip(key.Value), didYouMean(key.Value, slices.Sorted(maps.Keys(settings))))
 		}
 		if _, twice := values[key.Value]; twice {
 			return nil, fmt.Errorf("line %d: %s is set twice", key.Line, key.Value)
@@ -149,6 +145,22 @@ func parseSettings(data []byte, settings map[string]bool) (map[string]string, er
 		values[key.Value] = text
 	}
 	return values, nil
+}
+
+// yamlDocument reads the one document of a YAML file; nil if it is empty.
+func yamlDocument(data []byte) (*yaml.Node, error) {
+	var doc yaml.Node
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	switch err := decoder.Decode(&doc); {
+	case errors.Is(err, io.EOF):
+		return nil, nil
+	case err != nil:
+		return nil, err
+	}
+	if err := decoder.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
+		return nil, errors.New("more than one YAML document")
+	}
+	return doc.Content[0], nil
 }
 
 // settingText returns a YAML value as a flag would be written.

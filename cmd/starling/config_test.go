@@ -110,7 +110,8 @@ func TestConfigErrors(t *testing.T) {
 		env        map[string]string
 		want       string
 	}{
-		{"unknown name", "listen: a:1\nlisten-on: b\n", nil, `starling: FILE: line 2: there is no setting "listen-on"`},
+		{"unknown name", "listen: a:1\nlisten-on: b\n", nil, `starling: FILE: line 2: there is no setting "listen-on"; starling config`},
+		{"misspelt", "listne: a:1\n", nil, `starling: FILE: line 1: there is no setting "listne" (did you mean listen?); starling config`},
 		{"twice", "drain: 1s\ndrain: 2s\n", nil, "starling: FILE: line 2: drain is set twice"},
 		{"no value", "drain:\n", nil, "starling: FILE: line 1: drain: has no value"},
 		{"a mapping", "drain: {a: b}\n", nil, "starling: FILE: line 1: drain: is neither a value nor a list"},
@@ -158,7 +159,7 @@ func TestSettingsCheck(t *testing.T) {
 		{"fine", func(*Settings) {}, ""},
 		{"MongoDB", func(s *Settings) { s.Store = "mongodb://localhost" }, "mongodb:// is not in this version"},
 		{"no store", func(s *Settings) { s.Store = "" }, "--store is empty"},
-		{"authentication", func(s *Settings) { s.InsecureNoAuth = false }, "--insecure-no-auth"},
+		{"nobody said who may", func(s *Settings) { s.InsecureNoAuth = false }, "--insecure-no-auth"},
 		{"open to all", func(s *Settings) { s.Listen = ":8080" }, "--insecure-listen-any"},
 		{"open to the network", func(s *Settings) { s.Listen = "192.0.2.1:8080" }, "not a loopback address"},
 		{"open by a name", func(s *Settings) { s.Listen = "example.org:8080" }, "not a loopback address"},

@@ -36,7 +36,8 @@ func (*serveCmd) Help() string {
 	return `Examples:
 
   starling serve --insecure-no-auth
-  starling serve --insecure-no-auth --store /srv/starling --metrics-listen 127.0.0.1:9090
+  starling serve --issuer https://id.example.org/realms/clinic --audience https://fhir.example.org/fhir
+  starling serve --config /etc/starling/settings.yaml --metrics-listen 127.0.0.1:9090
 
 The FHIR API is at /fhir, CDS Hooks at /cds-services; /livez and /readyz are for probes.`
 }

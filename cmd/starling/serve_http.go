@@ -35,6 +35,9 @@ const gzipFrom = 1400
 
 // application wires the FHIR API and the CDS services over a store.
 func (s *server) application(data store.Store, registry *search.Registry, gate *resource.Gate, knowledge *pgx.Knowledge) (http.Handler, error) {
+	if !s.settings.InsecureNoAuth {
+		return nil, usageError("tokens cannot be checked yet") // the next commits do
+	}
 	everything := func(echo.Context) (search.Access, error) { return search.FullAccess(), nil }
 	api, err := rest.New(rest.Config{
 		Store: s.metrics.store(data), Registry: registry, Gate: gate,

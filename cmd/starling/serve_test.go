@@ -268,7 +268,7 @@ func TestServeRefuses(t *testing.T) {
 		code int
 		want string
 	}{
-		{[]string{"serve"}, exitUsage, "this version has no authentication"},
+		{[]string{"serve"}, exitUsage, "--issuer https://"},
 		{[]string{"serve", "--insecure-no-auth", "--store", "mongodb://localhost/x"}, exitUsage, "mongodb:// is not in this version"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", "0.0.0.0:0"}, exitUsage, "--insecure-listen-any"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", taken.Addr().String(), "--store", t.TempDir()}, exitFailed, "or give another with --listen"},
