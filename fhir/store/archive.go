@@ -22,6 +22,9 @@ type Archive interface {
 	// taken up again is known to have the same source. It is no secret.
 	Identity(ctx context.Context) (string, error)
 
+	// Size is about how many versions there are, for telling how far a copy is.
+	Size(ctx context.Context) (int64, error)
+
 	// Export returns versions behind a place in ascending order of their
 	// places, at most limit (1 to 1,000) and fewer behind the one that fills
 	// MaxPageBytes. None means that there are no more. Entries are nil. What is

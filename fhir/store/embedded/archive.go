@@ -42,6 +42,19 @@ func (s *Store) Identity(context.Context) (string, error) {
 	return hex.EncodeToString(sum[:16]), nil
 }
 
+// Size counts the versions; see [store.Archive].
+func (s *Store) Size(ctx context.Context) (int64, error) {
+	if err := s.gate.enter(ctx); err != nil {
+		return 0, err
+	}
+	defer s.gate.leave()
+	n, err := s.countRows(tableHistory)
+	if err != nil {
+		return 0, s.internal(ctx, err, "counting versions")
+	}
+	return n, nil
+}
+
 // Export returns versions behind a place; see [store.Archive].
 func (s *Store) Export(ctx context.Context, behind store.Place, limit int) ([]store.Version, error) {
 	if err := s.gate.enter(ctx); err != nil {

@@ -163,6 +163,11 @@ func (c *copying) equal() {
 	byName := query("Patient")
 	byName.Sort = []search.Sort{{Param: "name", Desc: true}}
 	c.b.ordered(byName, names(c.search(byName).Resources)...)
+	for _, a := range []store.Archive{c.from, c.to} {
+		if n, err := a.Size(c.Context()); err != nil || n != int64(len(want)) {
+			c.Errorf("Size %d, %v; want %d", n, err, len(want))
+		}
+	}
 	again, err := c.to.Export(c.Context(), store.Place{}, 1000)
 	if err != nil {
 		c.Fatalf("Export of the target: %v", err)
