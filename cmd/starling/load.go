@@ -20,15 +20,16 @@ import (
 type loadCmd struct {
 	Paths []string `arg:"" name:"path" help:"Files, folders (read with all below them) or globs: .json, .ndjson, .jsonl, each also as .gz, .bz2 or .zst, and .tar archives of them, packed the same ways."`
 
-	To      string        `default:"http://127.0.0.1:8080/fhir" help:"FHIR base URL of the server to load into."`
-	Jobs    int           `default:"0" help:"Requests under way at once. 0: twice the processors."`
-	Chunk   int           `default:"500" help:"Resources a request carries, where they are not in a bundle of their own."`
-	MaxSize byteSize      `default:"64MiB" help:"Largest JSON document or NDJSON line that is read, after decompression."`
-	Retries int           `default:"8" help:"How often a request is sent again after 429, 503 or a broken connection, with growing pauses."`
-	Timeout time.Duration `default:"5m" help:"Longest time one request may take."`
-	DryRun  bool          `help:"Decode and validate here; send nothing. No server is needed."`
-	JSON    bool          `name:"json" help:"Print one JSON object a line: rejections, progress, a summary."`
-	Quiet   bool          `short:"q" help:"No progress."`
+	To        string        `default:"http://127.0.0.1:8080/fhir" help:"FHIR base URL of the server to load into."`
+	TokenFile string        `placeholder:"FILE" help:"File with the bearer token for a server that asks for one; it is read again when it changes ($STARLING_TOKEN_FILE)."`
+	Jobs      int           `default:"0" help:"Requests under way at once. 0: twice the processors."`
+	Chunk     int           `default:"500" help:"Resources a request carries, where they are not in a bundle of their own."`
+	MaxSize   byteSize      `default:"64MiB" help:"Largest JSON document or NDJSON line that is read, after decompression."`
+	Retries   int           `default:"8" help:"How often a request is sent again after 429, 503 or a broken connection, with growing pauses."`
+	Timeout   time.Duration `default:"5m" help:"Longest time one request may take."`
+	DryRun    bool          `help:"Decode and validate here; send nothing. No server is needed."`
+	JSON      bool          `name:"json" help:"Print one JSON object a line: rejections, progress, a summary."`
+	Quiet     bool          `short:"q" help:"No progress."`
 }
 
 // inFlightBytes bounds what is held in memory: documents read and not yet
@@ -79,6 +80,7 @@ func (l *loadCmd) Run(ctx context.Context, m *Main) error {
 		parcels: make(chan *parcel),
 		report:  newReport(m, l.JSON, l.Quiet, files, skipped),
 	}
+	var token *tokenFile
 	if l.DryRun {
 		gate, err := resource.NewGate()
 		if err != nil {
@@ -87,31 +89,57 @@ func (l *loadCmd) Run(ctx context.Context, m *Main) error {
 		run.handle = (&checker{gate: gate, report: run.report}).handle
 	} else {
 		sender := newSender(strings.TrimSuffix(l.To, "/"), l.Jobs, l.Retries, l.Timeout)
+		if sender.token, err = l.token(m, base); err != nil {
+			return err
+		}
 		if err := sender.greet(ctx); err != nil {
 			if ctx.Err() != nil {
 				return &exitError{exitInterrupted, errors.New("interrupted before anything was sent")}
 			}
-			return err
+			return adviceFor(err, sender.token)
 		}
+		token = sender.token
 		run.handle = (&loader{send: sender.bundle, report: run.report, chunk: l.Chunk}).handle
 	}
 	stopProgress := run.report.startProgress(ctx)
 	err = run.do(ctx, l.Jobs)
 	stopProgress()
 	run.report.summary(l.DryRun, ctx.Err() != nil)
+	if run.report.forbidden() {
+		fmt.Fprintln(m.Stderr, "starling:", forbiddenAdvice)
+	}
 
 	stored, rejected := run.report.totals()
 	switch {
 	case ctx.Err() != nil:
 		return &exitError{code: exitInterrupted}
 	case err != nil:
-		return err
+		return adviceFor(err, token)
 	case rejected > 0 && stored > 0:
 		return &exitError{code: exitPartly}
 	case rejected > 0:
 		return &exitError{code: exitFailed}
 	}
 	return nil
+}
+
+// token opens the file of the token; nil if there is none.
+func (l *loadCmd) token(m *Main, base *url.URL) (*tokenFile, error) {
+	path := l.TokenFile
+	if path == "" {
+		path, _ = m.Env("STARLING_TOKEN_FILE")
+	}
+	if path == "" {
+		return nil, nil
+	}
+	if crossesNetwork(base) {
+		fmt.Fprintf(m.Stderr, "starling: warning: the token goes to %s without encryption; use https\n", base.Host)
+	}
+	token, err := openTokenFile(path)
+	if err != nil {
+		return nil, usageError("%w", err)
+	}
+	return token, nil
 }
 
 // loadRun reads files into parcels and has workers handle them.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -69,6 +70,7 @@ type report struct {
 	mu       sync.Mutex // guards what follows, and writing
 	rejected int64      // resources
 	lines    int64      // rejections
+	barred   bool       // one of them was a 403
 	bar      *progressbar.ProgressBar
 }
 
@@ -102,6 +104,13 @@ func (r *report) totals() (stored, rejections int64) {
 	return r.good.Load(), r.lines
 }
 
+// forbidden reports whether the server said of anything that it is not allowed.
+func (r *report) forbidden() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.barred
+}
+
 // reject prints a rejection.
 func (r *report) reject(rejected rejection) {
 	rejected.Event = "rejected"
@@ -109,6 +118,7 @@ func (r *report) reject(rejected rejection) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.lines++
+	r.barred = r.barred || rejected.Status == http.StatusForbidden
 	r.rejected += int64(rejected.Resources)
 	if r.json {
 		r.printJSON(rejected)

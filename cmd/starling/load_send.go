@@ -22,7 +22,8 @@ import (
 // sender sends bundles to a server, again where that is safe.
 type sender struct {
 	client  *http.Client
-	base    string // without a slash at the end
+	base    string     // without a slash at the end
+	token   *tokenFile // nil: none is sent
 	retries int
 	timeout time.Duration
 	// pause waits; it returns early with an error if ctx ends.
@@ -38,10 +39,14 @@ func newSender(base string, jobs, retries int, timeout time.Duration) *sender {
 		DisableCompression:  true, // answers are short and the processors are busy
 	}
 	return &sender{
-		client: &http.Client{Transport: transport}, base: base, retries: retries, timeout: timeout,
+		client: &http.Client{Transport: transport, CheckRedirect: stay}, base: base, retries: retries, timeout: timeout,
 		pause: pauseFor, now: time.Now,
 	}
 }
+
+// stay does not follow a redirect: on the way a POST becomes a GET, and a token
+// goes where nobody meant it to go.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 func pauseFor(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
@@ -61,15 +66,24 @@ var errGivenUp = errors.New("the server does not answer")
 // greet checks that a FHIR R4 server answers, before anything is sent.
 func (s *sender) greet(ctx context.Context) error {
 	status, body, err := s.exchange(ctx, http.MethodGet, s.base+"/metadata", nil, func() bool { return true })
-	if err != nil {
+	switch {
+	case errors.Is(err, errNotLetIn):
+		return err
+	case err != nil:
 		return fmt.Errorf("%w (is it running? starling serve --insecure-no-auth starts one; --to names another)", err)
 	}
 	var statement struct{ ResourceType, FHIRVersion string }
+	if status >= 300 && status < 400 {
+		return fmt.Errorf("%s/metadata answers %d: the API is elsewhere, perhaps at https; give its own address with --to", s.base, status)
+	}
 	if status != http.StatusOK || json.Unmarshal(body, &statement) != nil || statement.ResourceType != "CapabilityStatement" {
 		return fmt.Errorf("%s/metadata answers %d and no CapabilityStatement: --to must be a FHIR base URL", s.base, status)
 	}
 	if !strings.HasPrefix(statement.FHIRVersion, "4.0") {
 		return fmt.Errorf("%s speaks FHIR %s; load sends R4 (4.0)", s.base, statement.FHIRVersion)
+	}
+	if s.token != nil || asksForToken(body) {
+		return s.showToken(ctx)
 	}
 	return nil
 }
@@ -84,10 +98,20 @@ func (s *sender) bundle(ctx context.Context, body []byte, repeatable func() bool
 // exchange sends a request until it is answered with something other than
 // "later", or retries are used up.
 func (s *sender) exchange(ctx context.Context, method, url string, body []byte, repeatable func() bool) (status int, answer []byte, err error) {
+	renewed := false
 	for attempt := 0; ; attempt++ {
-		status, answer, after, err := s.once(ctx, method, url, body)
+		token := ""
+		if s.token != nil {
+			token = s.token.current()
+		}
+		status, answer, after, err := s.once(ctx, method, url, token, body)
 		var problem error
 		switch {
+		case status == http.StatusUnauthorized && !renewed && s.token != nil && s.token.renewed(token):
+			renewed = true
+			continue // what is refused so has not been carried out
+		case status == http.StatusUnauthorized:
+			return 0, nil, s.refusedToken(answer)
 		case err != nil && neverArrived(err):
 			if method == http.MethodGet && attempt > 0 {
 				return 0, nil, err
@@ -127,7 +151,7 @@ func backOff(attempt int) time.Duration {
 }
 
 // once sends a request once. after is what the server's Retry-After asks for.
-func (s *sender) once(ctx context.Context, method, url string, body []byte) (status int, answer []byte, after time.Duration, err error) {
+func (s *sender) once(ctx context.Context, method, url, token string, body []byte) (status int, answer []byte, after time.Duration, err error) {
 	// What is on its way is finished even if the program is told to stop, so
 	// that the summary knows what was stored.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout)
@@ -137,6 +161,9 @@ func (s *sender) once(ctx context.Context, method, url string, body []byte) (sta
 		return 0, nil, 0, err
 	}
 	req.Header.Set("Accept", "application/fhir+json")
+	if token != "" {
+		req.Header.Set("Authorization", "Bearer "+token)
+	}
 	if body != nil {
 		req.Header.Set("Content-Type", "application/fhir+json")
 		req.Header.Set("Prefer", "return=minimal")
@@ -287,7 +314,7 @@ func (l *loader) failed(ctx context.Context, items []item, err error) error {
 	for _, it := range items {
 		l.report.reject(rejectionOf(it, 0, err))
 	}
-	if errors.Is(err, errGivenUp) && ctx.Err() == nil {
+	if (errors.Is(err, errGivenUp) || errors.Is(err, errNotLetIn)) && ctx.Err() == nil {
 		return err
 	}
 	return nil
