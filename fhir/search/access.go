@@ -3,10 +3,10 @@ package search
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"fmt"
 	"maps"
 	"slices"
-	"strings"
+	"strconv"
+	"sync"
 
 	"github.com/starling-fhir/starling/fhir"
 )
@@ -24,8 +24,14 @@ const (
 	CanSearch                    // s: search, history of a type or the system
 )
 
-// rightOf is the right an interaction needs. Batches and transactions need none:
-// each of their entries is asked about.
+// allRights are the single rights.
+var allRights = [...]Rights{CanCreate, CanRead, CanUpdate, CanDelete, CanSearch}
+
+// public are the interactions everybody may use, whoever they are.
+var public = map[string]bool{"capabilities": true}
+
+// rightOf is the right an interaction needs. Batches and transactions need some
+// right, whichever: each of their entries is asked about.
 var rightOf = map[string]Rights{
 	"create": CanCreate, "read": CanRead, "vread": CanRead, "history-instance": CanRead,
 	"update": CanUpdate, "patch": CanUpdate, "delete": CanDelete,
@@ -38,7 +44,7 @@ type Grant struct {
 	Type   string // "*" means every type
 	Rights Rights
 	// Patient limits the grant to what concerns one patient, by logical id; ""
-	// means no limit. Then of the types in the Patient compartment only what is
+	// means no limit, and what is no logical id grants nothing. Then of the types in the Patient compartment only what is
 	// in the compartment of that patient counts, and of Patient itself only that
 	// one: Patient.link is not followed. Of the types outside the compartment
 	// those of openTypes may be read and searched, the others not at all. Group
@@ -66,10 +72,11 @@ var openTypes = map[string]bool{
 // Access is what one caller may see and do: the one place where that is
 // decided. The table of interactions in fhir/rest asks it before a handler runs,
 // and searches and histories are narrowed by it, so that no handler can forget
-// to. The zero Access allows nothing. It does not change and may be shared.
+// to. The zero Access allows nothing but the CapabilityStatement. It does not
+// change and may be shared.
 type Access struct {
 	all    bool
-	scopes map[Rights]*Scope // one of each single right; never nil in it
+	scopes map[Rights]*Scope // of the single rights that reach something
 }
 
 // FullAccess allows everything: to the server itself, and to everybody with
@@ -79,26 +86,52 @@ func FullAccess() Access { return Access{all: true} }
 // Access returns what the grants allow together. Types that do not exist are
 // left out.
 func (r *Registry) Access(grants ...Grant) Access {
-	scopes := make(map[Rights]*Scope, 5)
-	for _, right := range []Rights{CanCreate, CanRead, CanUpdate, CanDelete, CanSearch} {
-		parts := make(map[string]Part)
-		for _, g := range grants {
-			if g.Rights&right == 0 {
-				continue
-			}
-			for typ := range r.types {
-				if g.Type == "*" || g.Type == typ {
-					if part, ok := r.part(typ, right, g.Patient); ok {
-						parts[typ] = parts[typ].with(part)
-					}
-				}
+	a := Access{scopes: make(map[Rights]*Scope, len(allRights))}
+	for i, right := range allRights {
+		// Most rights are granted together: then they share one scope.
+		for _, other := range allRights[:i] {
+			if sameReach(grants, right, other) {
+				a.scopes[right] = a.scopes[other]
 			}
 		}
-		if len(parts) > 0 {
-			scopes[right] = newScope(parts)
+		if a.scopes[right] == nil {
+			a.scopes[right] = r.scope(grants, right)
+		}
+		if a.scopes[right] == nil {
+			delete(a.scopes, right)
 		}
 	}
-	return Access{scopes: scopes}
+	return a
+}
+
+// sameReach reports whether two rights reach the same resources by the grants.
+func sameReach(grants []Grant, a, b Rights) bool {
+	return reading(a) == reading(b) &&
+		!slices.ContainsFunc(grants, func(g Grant) bool { return g.Rights&a == 0 != (g.Rights&b == 0) })
+}
+
+func reading(right Rights) bool { return right&(CanRead|CanSearch) != 0 }
+
+// scope is what the grants reach by a single right; nil for nothing.
+func (r *Registry) scope(grants []Grant, right Rights) *Scope {
+	parts := make(map[string]Part)
+	for _, g := range grants {
+		if g.Rights&right == 0 || g.Patient != "" && !fhir.ValidID(g.Patient) {
+			continue
+		}
+		for typ := range r.types {
+			if g.Type != "*" && g.Type != typ {
+				continue
+			}
+			if part, ok := r.part(typ, right, g.Patient); ok {
+				parts[typ] = parts[typ].with(part)
+			}
+		}
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &Scope{parts: parts}
 }
 
 // part is how much of a type a grant reaches.
@@ -109,7 +142,7 @@ func (r *Registry) part(typ string, right Rights, patient string) (Part, bool) {
 	case typ != "Group" && r.inCompartment(typ):
 		return Part{Patients: []string{patient}}, true
 	}
-	return Part{Whole: true}, openTypes[typ] && right&(CanRead|CanSearch) != 0
+	return Part{Whole: true}, openTypes[typ] && reading(right)
 }
 
 // inCompartment reports whether resources of a type can be in the compartment
@@ -126,14 +159,14 @@ func (r *Registry) inCompartment(typ string) bool {
 // type; typ is "" for the whole system. It knows nothing of what is stored. The
 // error is Forbidden.
 func (a Access) Allow(interaction, typ string) error {
-	if a.all {
+	if a.all || public[interaction] {
 		return nil
 	}
 	right, known := rightOf[interaction]
 	switch {
 	case known && right == 0 && len(a.scopes) > 0:
 		return nil
-	case known && a.scopes[right] != nil && (typ == "" || a.scopes[right].parts[typ].some()):
+	case known && a.scopes[right] != nil && (typ == "" || a.scopes[right].Of(typ).some()):
 		return nil
 	case typ == "":
 		return fhir.Errorf(fhir.Forbidden, "not allowed: %s", interaction)
@@ -149,7 +182,7 @@ func (a Access) Scope(right Rights) *Scope {
 	case a.scopes[right] != nil:
 		return a.scopes[right]
 	}
-	return &Scope{id: "none"}
+	return &Scope{}
 }
 
 // Sees reports whether the caller may read a version of a resource. What it may
@@ -163,22 +196,18 @@ func (a Access) Narrow(q Query) Query {
 	}
 	q.Scope = a.Scope(CanSearch)
 	q.Identity += "|" + q.Scope.ID()
-	if limited, whole := q.Scope.reach(q.Types); q.Total == TotalCheap && limited {
-		// Whether a count is cheap depends on how much of other patients the
-		// store has to step over; that must not show.
-		q.Total = TotalAccurate
-		if whole {
-			q.Total = TotalNone // accurate could mean to count all medications
-		}
-	}
+	q.Total = q.Counting()
 	return q
 }
 
 // Scope says which stored resources somebody may see or change, by type: all
-// of the type, those of some patients, or none. A nil Scope is everything.
+// of the type, those of some patients, or none. A nil Scope is everything, the
+// zero Scope nothing. It does not change and may be shared.
 type Scope struct {
 	parts map[string]Part
-	id    string
+
+	once sync.Once
+	id   string
 }
 
 // Part is what a scope reaches of one type. The zero Part is nothing.
@@ -200,19 +229,24 @@ func (p Part) with(other Part) Part {
 	return Part{Patients: unique(slices.Concat(p.Patients, other.Patients))}
 }
 
-func newScope(parts map[string]Part) *Scope {
-	h := sha256.New()
-	for _, typ := range slices.Sorted(maps.Keys(parts)) {
-		fmt.Fprintf(h, "%s %v %s\n", typ, parts[typ].Whole, strings.Join(parts[typ].Patients, " "))
-	}
-	return &Scope{parts: parts, id: hex.EncodeToString(h.Sum(nil)[:16])}
-}
-
-// ID names the scope: equal scopes have equal ids. That of a nil scope is "".
+// ID names the scope: equal scopes have equal ids, of 32 characters. That of a
+// nil scope is "".
 func (s *Scope) ID() string {
 	if s == nil {
 		return ""
 	}
+	s.once.Do(func() {
+		var text []byte
+		for _, typ := range slices.Sorted(maps.Keys(s.parts)) {
+			text = append(text, typ...)
+			for _, id := range s.parts[typ].Patients {
+				text = strconv.AppendQuote(append(text, ' '), id)
+			}
+			text = append(text, '\n')
+		}
+		sum := sha256.Sum256(text)
+		s.id = hex.EncodeToString(sum[:16])
+	})
 	return s.id
 }
 
@@ -243,10 +277,10 @@ func (s *Scope) Clauses(typ string) (clauses []Clause, ok bool) {
 // is where the version before it was.
 func (s *Scope) Sees(res *fhir.Resource) bool {
 	part := s.Of(res.Type)
-	if part.Whole || res.Type == "Patient" {
-		return part.Whole || slices.Contains(part.Patients, res.ID)
+	if part.Whole {
+		return true
 	}
-	return slices.ContainsFunc(res.Patients, func(id string) bool { return slices.Contains(part.Patients, id) })
+	return slices.ContainsFunc(RecordsOf(res.Key, res.Patients), part.of)
 }
 
 // Owns reports whether a resource that is in the compartments of the patients
@@ -254,15 +288,32 @@ func (s *Scope) Sees(res *fhir.Resource) bool {
 // record.
 func (s *Scope) Owns(key fhir.Key, patients []string) bool {
 	part := s.Of(key.Type)
-	if part.Whole || key.Type == "Patient" {
-		return part.Whole || slices.Contains(part.Patients, key.ID)
+	if part.Whole {
+		return true
 	}
-	return len(patients) > 0 && !slices.ContainsFunc(patients, func(id string) bool { return !slices.Contains(part.Patients, id) })
+	records := RecordsOf(key, patients)
+	return len(records) > 0 && !slices.ContainsFunc(records, func(id string) bool { return !part.of(id) })
+}
+
+func (p Part) of(patient string) bool { return slices.Contains(p.Patients, patient) }
+
+// RecordsOf returns the patients to whose records a resource counts: those in
+// whose compartments it is, but a Patient only to its own, though the
+// compartment of R4 also has it in those of the patients it is linked to. A
+// scope that is limited to patients sees what counts to the records of theirs.
+func RecordsOf(key fhir.Key, patients []string) []string {
+	if key.Type == "Patient" {
+		return []string{key.ID}
+	}
+	return patients
 }
 
 // reach reports whether of some of the types only a part can be seen, and of
 // some the whole; no types mean all.
 func (s *Scope) reach(types []string) (limited, whole bool) {
+	if s == nil {
+		return false, true
+	}
 	if len(types) == 0 {
 		types = slices.Collect(maps.Keys(s.parts))
 	}

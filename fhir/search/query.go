@@ -8,6 +8,9 @@
 package search
 
 import (
+	"bytes"
+	"slices"
+
 	"github.com/starling-fhir/starling/fhir"
 )
 
@@ -51,7 +54,7 @@ type Total int
 // The three ways to count.
 const (
 	// TotalCheap gives the exact total if it is known within 10,000 index
-	// rows, else none.
+	// rows, else none. See Query.Counting.
 	TotalCheap Total = iota
 	TotalNone
 	TotalAccurate
@@ -80,13 +83,46 @@ type Query struct {
 }
 
 // WhereOf returns the clauses a resource of one type must match; ok is false if
-// nothing of the type can.
+// nothing of the type can. Those of the scope come first.
 func (q *Query) WhereOf(typ string) (where []Clause, ok bool) {
 	own, ok := q.Scope.Clauses(typ)
 	if len(own) == 0 {
 		return q.Where, ok
 	}
 	return append(own, q.Where...), ok
+}
+
+// Counting is how a store counts. Whether a total is cheap can depend on how
+// much of other patients the store steps over, and that must not show: so what
+// is limited to patients is counted accurately, which is at most all their
+// records, and not at all if whole types beside that had to be counted too.
+func (q *Query) Counting() Total {
+	limited, whole := q.Scope.reach(q.Types)
+	switch {
+	case q.Total != TotalCheap || !limited:
+		return q.Total
+	case whole:
+		return TotalNone
+	}
+	return TotalAccurate
+}
+
+// NamesPatient reports whether the query itself asks for what refers to one of
+// the patients that the scope limits a type to, as a patient's app does:
+// Observation?patient=X. Then the scope's clauses leave out little or nothing
+// that the query's own do not, and a store had better begin with those. It is
+// good for a plan, never for leaving the scope's clauses away: a reference
+// alone does not put a resource into a compartment.
+func (q *Query) NamesPatient(typ string) bool {
+	for _, id := range q.Scope.Of(typ).Patients {
+		value := link{key: fhir.Key{Type: "Patient", ID: id}}.exact().From
+		for _, c := range q.Where {
+			if !c.Not && slices.ContainsFunc(c.Ranges, func(r Range) bool { return bytes.Equal(r.From, value) }) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Page is a part of a query's answer.

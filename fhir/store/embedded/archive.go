@@ -427,7 +427,7 @@ func (in *importer) put(v *store.Version, c *change, row *versionRow, top *tip) 
 
 	f.set(headKey(nil, c.typ, v.Key.ID), top.append(nil))
 	f.set(versionKey(nil, top.doc, v.Version), row.append(nil))
-	f.set(historyKey(nil, c.typ, uint64(row.updated), v.Key.ID, v.Version), binary.AppendUvarint(binary.AppendUvarint(nil, top.doc), row.t))
+	f.history(v.Key, row, top.doc, v.Version)
 	if err := in.unindex(c.typ, top); err != nil {
 		return err
 	}

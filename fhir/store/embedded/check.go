@@ -9,12 +9,14 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // Check reads the whole store and returns an error if its tables do not agree:
-// heads with versions, versions with history, forward rows with the inverted
-// index, counts with what is there and, if there is an Indexer, index entries
-// with bodies. Errors name documents by number, never by content.
+// heads with versions, versions with history and with the records they count
+// to, deletions with what they delete, forward rows with the inverted index,
+// counts with what is there and, if there is an Indexer, index entries and
+// compartments with bodies. Errors name documents by number, never by content.
 func (s *Store) Check(ctx context.Context) error {
 	if err := s.gate.enter(ctx); err != nil {
 		return err
@@ -43,6 +45,7 @@ type checker struct {
 	counts  []int64
 	entries int64 // of all newest forward rows
 	version int64 // rows seen
+	records int64 // that the versions count to
 }
 
 // report makes an error of the first thing that is wrong.
@@ -70,9 +73,10 @@ func (c *checker) run() {
 			return
 		}
 	}
-	var versions, history, live int64
+	var versions, history, records, live int64
 	c.v.scan([]byte{tableVersion}, []byte{tableVersion + 1}, func(*pebble.Iterator) bool { versions++; return true })
 	c.v.scan([]byte{tableHistory}, []byte{tableHistory + 1}, func(*pebble.Iterator) bool { history++; return true })
+	c.v.scan([]byte{tableRecord}, []byte{tableRecord + 1}, func(*pebble.Iterator) bool { records++; return true })
 	c.v.scan([]byte{tableIndex}, []byte{tableIndex + 1}, func(it *pebble.Iterator) bool {
 		if _, from := indexTail(it.Key()); liveAt(from, it.Value(), c.now.t) {
 			live++
@@ -82,6 +86,8 @@ func (c *checker) run() {
 	switch {
 	case versions != c.version || history != c.version:
 		c.report("%d versions belong to heads, %d are there, %d are in the history", c.version, versions, history)
+	case records != c.records:
+		c.report("%d versions are in the records of patients, %d belong there", records, c.records)
 	case live != c.entries:
 		c.report("%d index rows count now, %d belong to forward rows", live, c.entries)
 	}
@@ -104,9 +110,11 @@ func (c *checker) document(typ uint16, id string, h head) bool {
 		case row.t <= before.t || row.updated < before.updated || row.t > c.now.t || row.updated > c.now.updated:
 			return c.report("version %d of document %d is out of order", version, h.doc)
 		}
-		key := historyKey(nil, typ, uint64(row.updated), id, version)
-		if value, err := get(c.v.r, key); err != nil || value == nil {
-			return c.report("version %d of document %d is not in the history", version, h.doc)
+		if row.method == fhir.Delete && (version == 1 || before.method == fhir.Delete || !slices.Equal(row.patients, before.patients)) {
+			return c.report("version %d of document %d is a deletion that does not fit the version before it", version, h.doc)
+		}
+		if !c.inHistory(&row, h.doc, version) {
+			return false
 		}
 		row.body, row.id = fhir.Body{}, nil // their memory is the iterator's
 		before = row
@@ -123,6 +131,22 @@ func (c *checker) document(typ uint16, id string, h head) bool {
 	}
 	c.counts[typ]++
 	return c.index(typ, h, before.t)
+}
+
+// inHistory checks a version's rows in the history of its type and in the
+// records it counts to.
+func (c *checker) inHistory(row *versionRow, doc uint64, version int64) bool {
+	key := fhir.Key{Type: c.s.types.name(row.typ), ID: string(row.id)}
+	if value, err := get(c.v.r, historyKey(nil, row.typ, uint64(row.updated), key.ID, version)); err != nil || value == nil {
+		return c.report("version %d of document %d is not in the history", version, doc)
+	}
+	for _, patient := range search.RecordsOf(key, row.patients) {
+		if value, err := get(c.v.r, recordKey(nil, row.typ, patient, uint64(row.updated), key.ID, version)); err != nil || value == nil {
+			return c.report("version %d of document %d is not in the record of each of its patients", version, doc)
+		}
+		c.records++
+	}
+	return true
 }
 
 // index checks a living document's forward row, of time t, against the
@@ -161,9 +185,12 @@ func (c *checker) index(typ uint16, h head, t uint64) bool {
 	if err != nil {
 		return c.report("document %d cannot be read: %v", h.doc, err)
 	}
-	entries, _, err := c.s.opts.Indexer.Index(newest.body.Stamp(h.version, fromMillis(newest.updated)))
+	entries, patients, err := c.s.opts.Indexer.Index(newest.body.Stamp(h.version, fromMillis(newest.updated)))
 	if err != nil {
 		return c.report("document %d cannot be indexed: %v", h.doc, err)
+	}
+	if !slices.Equal(newest.patients, slices.Compact(slices.Sorted(slices.Values(patients)))) {
+		return c.report("document %d is in other compartments than its body gives", h.doc)
 	}
 	stamps, err := c.s.lastUpdatedEntries(newest.updated)
 	if err != nil {

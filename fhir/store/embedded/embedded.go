@@ -23,6 +23,7 @@
 //	k type id                         -> doc, newest version, deleted?
 //	v doc ^version                    -> t, updated, type, id, method, patients, body without stamps
 //	h type ms id 0 version            -> doc, t                      history in contract order
+//	r type patient ms id 0 version    -> doc, t                      the same, of one patient's record
 //	f doc ^t                          -> all index entries of the version of time t, each with its own from
 //	x type param value doc from       -> "" or to                    the inverted index
 //	q to                              -> ms, keys of f and x superseded at time to

@@ -21,8 +21,9 @@ const (
 	markerTitle  = "Starling embedded store. Do not change files in this folder."
 	databaseName = "db"
 	// format is the number of the layout in the package comment. It grows
-	// when older programs could not read what newer ones write.
-	format = 1
+	// when older programs could not read, or would spoil, what newer ones
+	// write. upgrade says what has changed.
+	format = 2
 )
 
 func databaseFolder(fs vfs.FS, dir string) string { return fs.PathJoin(dir, databaseName) }
@@ -65,7 +66,8 @@ func inspectFolder(fs vfs.FS, dir string) (fresh bool, err error) {
 	}
 	marker, err := readFile(fs, fs.PathJoin(dir, markerName))
 	if err == nil {
-		return false, checkMarker(dir, marker)
+		_, err = checkMarker(dir, marker)
+		return false, err
 	}
 	if !errors.Is(err, os.ErrNotExist) {
 		return false, fhir.Wrap(fhir.Unavailable, err, "the folder %s cannot be read", dir)
@@ -93,18 +95,28 @@ func notOurs(dir string) error {
 	return fhir.Errorf(fhir.Invalid, "the folder %s holds something else, not a Starling store; give an empty or new folder", dir)
 }
 
-func checkMarker(dir, marker string) error {
+// folderFormat returns the format of a folder that is a store of ours.
+func folderFormat(fs vfs.FS, dir string) (int, error) {
+	marker, err := readFile(fs, fs.PathJoin(dir, markerName))
+	if err != nil {
+		return 0, fhir.Wrap(fhir.Unavailable, err, "the folder %s cannot be read", dir)
+	}
+	return checkMarker(dir, marker)
+}
+
+// checkMarker returns the format a marker names, if it is one of ours.
+func checkMarker(dir, marker string) (int, error) {
 	title, rest, _ := strings.Cut(marker, "\n")
 	word, number, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	have, err := strconv.Atoi(number)
 	switch {
-	case title != markerTitle || word != "format" || err != nil:
-		return notOurs(dir)
+	case title != markerTitle || word != "format" || err != nil || have < 1:
+		return 0, notOurs(dir)
 	case have > format:
-		return fhir.Errorf(fhir.NotSupported,
+		return 0, fhir.Errorf(fhir.NotSupported,
 			"the store in %s has format %d, made by a newer Starling; this one reads formats up to %d", dir, have, format)
 	}
-	return nil
+	return have, nil
 }
 
 // writeMarker writes the marker so that a crash leaves it whole or absent.

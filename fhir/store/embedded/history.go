@@ -2,10 +2,11 @@ package embedded
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-	"math"
+	"slices"
 	"time"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -53,16 +54,17 @@ type entry struct {
 }
 
 func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
-	identity := fmt.Sprintf("history %s/%s %d %d", h.Type, h.ID, stamp(h.Since), stamp(h.At))
+	identity := fmt.Sprintf("history %s %s/%s %d %d", h.Scope.ID(), h.Type, h.ID, stamp(h.Since), stamp(h.At))
+	sees := sight{v: v, scope: h.Scope, now: v.t}
 	var behind *entry
 	if h.Cursor != "" {
-		var t, ms, typ, doc, version uint64
-		if err := s.openCursor(h.Cursor, identity, &t, &ms, &typ, &doc, &version); err != nil {
+		f, err := s.openCursor(h.Cursor, identity)
+		if err != nil {
 			return nil, err
 		}
-		v.t = t
-		behind = &entry{ms: ms, typ: uint16(typ), name: s.types.name(uint16(typ)), doc: doc, version: int64(version)}
-		row, err := v.exact(doc, behind.version)
+		v.t = f[0]
+		behind = &entry{ms: f[1], typ: uint16(f[2]), name: s.types.name(uint16(f[2])), doc: f[3], version: int64(f[4])}
+		row, err := v.exact(behind.doc, behind.version)
 		if err != nil {
 			return nil, err
 		}
@@ -72,7 +74,7 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 	var next func() (*entry, error)
 	var err error
 	if h.ID != "" {
-		next, err = s.instanceHistory(v, h, behind)
+		next, err = s.instanceHistory(v, h, behind, &sees)
 	} else {
 		next, err = s.typesHistory(v, h, behind)
 	}
@@ -97,19 +99,55 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 				continue
 			}
 		}
-		if len(page.Resources) == h.Count || size >= store.MaxPageBytes {
-			page.Next = s.sealCursor(identity, v.t, last.ms, uint64(last.typ), last.doc, uint64(last.version))
-			return page, nil
+		if seen, err := sees.resource(e); err != nil {
+			return nil, err
+		} else if !seen {
+			continue
 		}
 		row, err := v.exact(e.doc, e.version)
 		if err != nil {
 			return nil, err
+		}
+		if !sees.version(e, &row) {
+			continue
+		}
+		if len(page.Resources) == h.Count || size >= store.MaxPageBytes {
+			page.Next, err = s.sealCursor(identity, [...]uint64{v.t, last.ms, uint64(last.typ), last.doc, uint64(last.version)})
+			return page, err
 		}
 		res := row.resource(e.name, e.version)
 		page.Resources = append(page.Resources, res)
 		size += len(res.JSON)
 		last = e
 	}
+}
+
+// sight says what a scope sees of a history.
+type sight struct {
+	v     *view
+	scope *search.Scope
+	now   uint64 // the newest visible time, whatever moment the pages show
+	doc   uint64 // the last resource looked at
+	seen  bool   // and the answer
+}
+
+// resource reports whether the scope sees the newest version of a version's
+// resource as it is now: what was moved away is gone from later pages too.
+func (s *sight) resource(e *entry) (bool, error) {
+	if s.scope.Of(e.name).Whole || s.doc == e.doc {
+		return s.scope.Of(e.name).Whole || s.seen, nil
+	}
+	row, _, ok := s.v.newestAt(e.doc, s.now)
+	if !ok {
+		return false, s.v.err
+	}
+	s.doc, s.seen = e.doc, s.version(e, &row)
+	return s.seen, nil
+}
+
+// version reports whether the scope sees one version.
+func (s *sight) version(e *entry, row *versionRow) bool {
+	return s.scope.Sees(&fhir.Resource{Key: fhir.Key{Type: e.name, ID: e.id}, Patients: row.patients})
 }
 
 // stamp is a time for a cursor's identity; 0 for none.
@@ -172,8 +210,9 @@ func (v *view) currentAt(e *entry, ms int64) (bool, error) {
 }
 
 // instanceHistory walks one resource's versions. Each is newer than the one
-// before it in both version and time.
-func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry) (func() (*entry, error), error) {
+// before it in both version and time. A resource that the scope does not see is
+// answered as one that never was.
+func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry, sees *sight) (func() (*entry, error), error) {
 	unknown := fhir.Errorf(fhir.NotFound, "%s is not known", fhir.Key{Type: h.Type, ID: h.ID})
 	typ, known := s.types.number(h.Type)
 	if !known {
@@ -191,6 +230,11 @@ func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry) (f
 		return nil, err
 	}
 	if first.t > v.t {
+		return nil, unknown
+	}
+	if seen, err := sees.resource(&entry{typ: typ, name: h.Type, id: h.ID, doc: hd.doc}); err != nil {
+		return nil, err
+	} else if !seen {
 		return nil, unknown
 	}
 	version := hd.version
@@ -218,6 +262,8 @@ func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry) (f
 }
 
 // typesHistory walks the versions of one type or, merging them, of all types.
+// Of a type that the scope limits to patients it walks only what counts to
+// their records, so that an answer costs no more for what there is of others.
 func (s *Store) typesHistory(v *view, h store.HistoryQuery, behind *entry) (func() (*entry, error), error) {
 	types := []string{h.Type}
 	if h.Type == "" {
@@ -229,66 +275,86 @@ func (s *Store) typesHistory(v *view, h store.HistoryQuery, behind *entry) (func
 		if !known {
 			continue
 		}
-		w := newHistoryWalk(v, typ, name, h, behind)
-		if err := w.advance(); err != nil {
-			return nil, err
+		part := h.Scope.Of(name)
+		var prefixes [][]byte
+		if part.Whole {
+			prefixes = append(prefixes, historyPrefix(nil, typ))
 		}
-		walks = append(walks, w)
-	}
-	return func() (*entry, error) {
-		var newest *historyWalk
-		for _, w := range walks {
-			if w.cur != nil && (newest == nil || newer(w.cur, newest.cur)) {
-				newest = w
+		for _, patient := range part.Patients {
+			prefixes = append(prefixes, recordPrefix(nil, typ, patient))
+		}
+		for _, prefix := range prefixes {
+			w := newHistoryWalk(v, prefix, typ, name, h, behind)
+			if err := w.advance(); err != nil {
+				return nil, err
 			}
+			walks = append(walks, w)
 		}
-		if newest == nil {
-			return nil, v.err
+	}
+	var last entry
+	return func() (*entry, error) {
+		for {
+			var newest *historyWalk
+			for _, w := range walks {
+				if w.cur != nil && (newest == nil || newer(w.cur, newest.cur)) {
+					newest = w
+				}
+			}
+			if newest == nil {
+				return nil, v.err
+			}
+			e := newest.cur
+			if err := newest.advance(); err != nil {
+				return nil, err
+			}
+			if *e == last {
+				continue // it counts to the records of several patients
+			}
+			last = *e
+			return e, nil
 		}
-		e := newest.cur
-		return e, newest.advance()
 	}, nil
 }
 
-// newer reports whether a comes before b in a history of several types. Two
-// entries of one type never meet here.
-func newer(a, b *entry) bool { return a.ms > b.ms || a.ms == b.ms && a.name > b.name }
-
-// historyWalk is the history of one type.
-type historyWalk struct {
-	v     *view
-	it    *pebble.Iterator
-	typ   uint16
-	name  string
-	begun bool
-	cur   *entry
+// newer reports whether a comes before b in a history.
+func newer(a, b *entry) bool {
+	return cmp.Or(cmp.Compare(a.ms, b.ms), cmp.Compare(a.name, b.name), cmp.Compare(a.id, b.id), cmp.Compare(a.version, b.version)) > 0
 }
 
-func newHistoryWalk(v *view, typ uint16, name string, h store.HistoryQuery, behind *entry) *historyWalk {
-	prefix := append16([]byte{tableHistory}, typ)
-	lower := append48(append16([]byte{tableHistory}, typ), min(since(h.Since), max48))
-	top := uint64(math.MaxUint64)
+// historyWalk is the history of one type, or of one type in one record.
+type historyWalk struct {
+	v      *view
+	it     *pebble.Iterator
+	prefix int // length of what all keys start with
+	typ    uint16
+	name   string
+	begun  bool
+	cur    *entry
+}
+
+func newHistoryWalk(v *view, prefix []byte, typ uint16, name string, h store.HistoryQuery, behind *entry) *historyWalk {
+	key := func(ms uint64) []byte { return append48(slices.Clone(prefix), ms) }
+	lower, upper := key(min(since(h.Since), max48)), after(prefix)
 	if !h.At.IsZero() {
-		top = uint64(max(h.At.UnixMilli(), 0)) + 1 // nothing newer was current then
-	}
-	upper := after(prefix)
-	if top <= max48 {
-		upper = append48(prefix, top)
+		// Nothing newer was current then.
+		if top := uint64(max(h.At.UnixMilli(), 0)) + 1; top <= max48 {
+			upper = key(top)
+		}
 	}
 	if behind != nil {
 		switch {
 		case name == behind.name:
-			upper = historyKey(nil, typ, behind.ms, behind.id, behind.version)
+			upper = appendPlace(slices.Clone(prefix), behind.ms, behind.id, behind.version)
 		case name < behind.name: // may have versions of the same millisecond
-			upper = append48(append16([]byte{tableHistory}, typ), behind.ms+1)
+			upper = key(behind.ms + 1)
 		default:
-			upper = append48(append16([]byte{tableHistory}, typ), behind.ms)
+			upper = key(behind.ms)
 		}
 	}
 	if bytes.Compare(lower, upper) >= 0 {
 		return &historyWalk{}
 	}
-	return &historyWalk{v: v, it: v.iter(lower, upper), typ: typ, name: name}
+	return &historyWalk{v: v, it: v.iter(lower, upper), prefix: len(prefix), typ: typ, name: name}
 }
 
 // advance moves to the next older visible version; cur is nil behind the last.
@@ -304,7 +370,7 @@ func (w *historyWalk) advance() error {
 		valid, w.begun = w.it.Last(), true
 	}
 	for ; valid && w.v.step(); valid = w.it.Prev() {
-		ms, id, version, ok := parseHistoryKey(w.it.Key())
+		ms, id, version, ok := parsePlace(w.it.Key()[w.prefix:])
 		r := reader{b: w.it.Value()}
 		doc, t := r.uint(), r.uint()
 		if !ok || r.bad {

@@ -16,6 +16,7 @@ const (
 	tableHead    = 'k'
 	tableVersion = 'v'
 	tableHistory = 'h'
+	tableRecord  = 'r'
 	tableForward = 'f'
 	tableIndex   = 'x'
 	tableQueue   = 'q'
@@ -24,7 +25,7 @@ const (
 // The rows of the meta table.
 var (
 	metaState  = []byte("mstate")  // t, updated, next document number
-	metaSecret = []byte("msecret") // signs cursors
+	metaSecret = []byte("msecret") // encrypts cursors
 	metaIndex  = []byte("mindex")  // the Indexer's hash; absent while the index is being rebuilt
 	metaSwept  = []byte("mswept")  // the newest t whose superseded rows are gone
 )
@@ -127,21 +128,44 @@ func forwardKey(dst []byte, doc, t uint64) []byte {
 	return append48(append48(append(dst, tableForward), doc), max48-t)
 }
 
-// historyKey sorts one type's versions by time, id and version. Ids hold no
-// byte below '-', so a zero byte ends them in order.
-func historyKey(dst []byte, typ uint16, ms uint64, id string, version int64) []byte {
-	dst = append48(append16(append(dst, tableHistory), typ), ms)
-	dst = append(append(dst, id...), 0)
+// historyPrefix starts every history key of one type.
+func historyPrefix(dst []byte, typ uint16) []byte { return append16(append(dst, tableHistory), typ) }
+
+// recordPrefix starts every history key of one type in one patient's record.
+func recordPrefix(dst []byte, typ uint16, patient string) []byte {
+	return appendValue(append16(append(dst, tableRecord), typ), []byte(patient))
+}
+
+// appendPlace appends to a prefix what sorts versions by time, id and version.
+// Ids hold no byte below '-', so a zero byte ends them in order.
+func appendPlace(dst []byte, ms uint64, id string, version int64) []byte {
+	dst = append(append(append48(dst, ms), id...), 0)
 	return append48(dst, uint64(version))
 }
 
+func historyKey(dst []byte, typ uint16, ms uint64, id string, version int64) []byte {
+	return appendPlace(historyPrefix(dst, typ), ms, id, version)
+}
+
+func recordKey(dst []byte, typ uint16, patient string, ms uint64, id string, version int64) []byte {
+	return appendPlace(recordPrefix(dst, typ, patient), ms, id, version)
+}
+
 func parseHistoryKey(key []byte) (ms uint64, id []byte, version int64, ok bool) {
-	const before = 1 + 2 + num48Len
-	if len(key) < before+1+num48Len {
+	const prefix = 1 + 2
+	if len(key) < prefix {
 		return 0, nil, 0, false
 	}
-	end := len(key) - num48Len
-	return read48(key[3:]), key[before : end-1], int64(read48(key[end:])), true
+	return parsePlace(key[prefix:])
+}
+
+// parsePlace undoes appendPlace. The id shares b's memory.
+func parsePlace(b []byte) (ms uint64, id []byte, version int64, ok bool) {
+	end := len(b) - num48Len
+	if end < num48Len+1 {
+		return 0, nil, 0, false
+	}
+	return read48(b), b[num48Len : end-1], int64(read48(b[end:])), true
 }
 
 func countKey(dst []byte, typ uint16) []byte { return append16(append(dst, tableCount), typ) }

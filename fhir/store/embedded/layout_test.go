@@ -83,7 +83,10 @@ func FuzzRows(f *testing.F) {
 // FuzzCursor feeds cursors of others: none may be taken.
 func FuzzCursor(f *testing.F) {
 	s := mustOpen(f, Options{FS: vfs.NewMem()})
-	genuine := s.sealPlace("q", place{t: 1, total: -1, typ: 1, doc: 1})
+	genuine, err := s.sealPlace("q", place{t: 1, total: -1, typ: 1, doc: 1})
+	if err != nil {
+		f.Fatal(err)
+	}
 	for _, seed := range []string{"", "AQ", genuine, genuine[1:], genuine + genuine} {
 		f.Add(seed)
 	}

@@ -18,7 +18,7 @@ import (
 type change struct {
 	*store.Change
 	typ      uint16
-	patients []string       // sorted, each once
+	patients []string       // sorted, each once; of a deletion: those of what it deletes
 	entries  []forwardEntry // sorted, each once, without _lastUpdated
 
 	// What the change does to the version that base is the head of.
@@ -103,9 +103,14 @@ func (s *Store) prepare(c *change, base head) error {
 	c.base, c.noop = base, false
 	c.adds, c.closes, c.forward, c.oldRow = nil, nil, nil, nil
 	alive := base.version > 0 && !base.deleted
-	if c.Method == fhir.Delete && !alive {
-		c.noop = true
-		return nil
+	if c.Method == fhir.Delete {
+		if c.noop = !alive; c.noop {
+			return nil
+		}
+		var err error
+		if c.patients, err = s.patientsAt(base.doc, base.version); err != nil {
+			return err
+		}
 	}
 	if base.version == 0 && base.doc == 0 {
 		base.doc = s.nextDoc.Add(1)
@@ -153,6 +158,8 @@ func (s *Store) prepare(c *change, base head) error {
 		c.adds = make([][]byte, 0, len(c.entries))
 		const batchExtra = 12 // kind, lengths and time of each row
 		c.size = len(c.Body.Head) + len(c.Body.Tail) + 2*bytes + len(c.entries)*(keyExtra+rowExtra+batchExtra) + 512
+		const recordExtra = 2*64 + 40 // two ids, and the numbers
+		c.size += len(c.patients) * recordExtra
 	}
 	// Both lists are sorted, but for _lastUpdated at the end of the old one.
 	i := 0

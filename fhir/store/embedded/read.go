@@ -64,6 +64,23 @@ func (s *Store) read(ctx context.Context, key fhir.Key, version int64) (*fhir.Re
 	return nil, absent
 }
 
+// patientsAt returns the compartments of a version, which must be there.
+func (s *Store) patientsAt(doc uint64, version int64) ([]string, error) {
+	var space [16]byte
+	value, closer, err := s.db.Get(versionKey(space[:0], doc, version))
+	if errors.Is(err, pebble.ErrNotFound) {
+		return nil, errRow
+	}
+	if err != nil {
+		return nil, err
+	}
+	row, err := parseVersion(value)
+	if closeErr := closer.Close(); err == nil {
+		err = closeErr
+	}
+	return row.patients, err
+}
+
 // version returns one version, which must be there.
 func (s *Store) version(r pebble.Reader, key fhir.Key, doc uint64, version int64) (*fhir.Resource, error) {
 	res, _, err := s.versionAt(r, key, doc, version)

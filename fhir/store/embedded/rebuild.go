@@ -16,6 +16,28 @@ import (
 // rebuildChunk is how many versions are indexed between two batches.
 const rebuildChunk = 500
 
+// upgrade brings a folder of an older format to the running one.
+//
+// Format 1 had no records, and its deletions were in no compartments.
+func (s *Store) upgrade(dir string) error {
+	have, err := folderFormat(s.opts.FS, dir)
+	if err != nil || have == format {
+		return err
+	}
+	if s.newest.t > 0 {
+		s.log.Info("store: the folder is of an older format; bringing it up to date", "format", have, "resources", total(s.newest.counts))
+		if err := s.rebuild(false); err != nil {
+			return unreadable(err, "bringing the folder up to date")
+		}
+	}
+	// Last, so that what was interrupted begins anew, and an older program may
+	// still open the folder before.
+	if err := writeMarker(s.opts.FS, dir); err != nil {
+		return fhir.Wrap(fhir.Unavailable, err, "the folder %s cannot be written to", dir)
+	}
+	return nil
+}
+
 // rebuildIfStale makes the index anew if it was made by other definitions than
 // the Indexer's. An interrupted rebuild begins anew at the next Open.
 func (s *Store) rebuildIfStale() error {
@@ -32,7 +54,7 @@ func (s *Store) rebuildIfStale() error {
 	}
 	if s.newest.t > 0 {
 		s.log.Info("store: the search definitions have changed; rebuilding the index", "resources", total(s.newest.counts))
-		if err := s.rebuild(); err != nil {
+		if err := s.rebuild(true); err != nil {
 			return unreadable(err, "rebuilding the index")
 		}
 		s.log.Info("store: the index is rebuilt")
@@ -60,34 +82,44 @@ type stored struct {
 	patients []string
 }
 
-func (s *Store) rebuild() error {
+// rebuild makes the records anew and, if index is set, what the Indexer gives:
+// the compartments and the index.
+func (s *Store) rebuild(index bool) error {
 	versions, err := s.countRows(tableHistory)
 	if err != nil {
 		return err
 	}
-	// Pages of older moments end here: only the newest one gets an index.
 	clear := s.db.NewBatch()
 	defer clear.Close() //nolint:errcheck // it only gives memory back
-	err = errors.Join(
-		clear.Delete(metaIndex, nil),
-		clear.Set(metaSwept, append48(nil, s.newest.t), nil),
-		clear.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil),
-		clear.DeleteRange([]byte{tableForward}, []byte{tableForward + 1}, nil),
-		clear.DeleteRange([]byte{tableQueue}, []byte{tableQueue + 1}, nil),
-	)
+	err = clear.DeleteRange([]byte{tableRecord}, []byte{tableRecord + 1}, nil)
+	if index {
+		// All pages begun before end here: only a moment of the rebuild's own
+		// gets an index.
+		now := &moment{t: s.newest.t + 1, updated: s.newest.updated, counts: s.newest.counts}
+		err = errors.Join(err,
+			clear.Delete(metaIndex, nil),
+			clear.Set(metaState, stateRow(now, s.nextDoc.Load()), nil),
+			clear.Set(metaSwept, append48(nil, now.t), nil),
+			clear.DeleteRange([]byte{tableIndex}, []byte{tableIndex + 1}, nil),
+			clear.DeleteRange([]byte{tableForward}, []byte{tableForward + 1}, nil),
+			clear.DeleteRange([]byte{tableQueue}, []byte{tableQueue + 1}, nil),
+		)
+		s.newest, s.recent = now, newRecent(now.t)
+		s.visible.Store(now)
+		s.swept.Store(now.t)
+	}
 	if err != nil {
 		return err
 	}
 	if err := s.db.Apply(clear, s.write); err != nil {
 		return err
 	}
-	s.swept.Store(s.newest.t)
 
 	it, err := s.db.NewIter(&pebble.IterOptions{LowerBound: []byte{tableVersion}, UpperBound: []byte{tableVersion + 1}})
 	if err != nil {
 		return err
 	}
-	err = s.reindex(it, versions)
+	err = s.reindex(it, versions, index)
 	if closeErr := it.Close(); err == nil {
 		err = closeErr
 	}
@@ -109,17 +141,23 @@ func (s *Store) countRows(table byte) (n int64, err error) {
 }
 
 // reindex goes through all versions, the newest of each document first.
-func (s *Store) reindex(it *pebble.Iterator, versions int64) error {
+func (s *Store) reindex(it *pebble.Iterator, versions int64, index bool) error {
 	var done int64
 	var lastDoc uint64
 	counts := make([]int64, len(s.newest.counts))
 	chunk := make([]*stored, 0, rebuildChunk)
 	flush := func() error {
-		if err := s.indexChunk(chunk); err != nil {
+		// What a deletion takes over from the version before it, which comes
+		// next, has to be in the same chunk.
+		var held []*stored
+		if n := len(chunk); n > 1 && chunk[n-1].row.method == fhir.Delete {
+			chunk, held = chunk[:n-1], chunk[n-1:]
+		}
+		if err := s.indexChunk(chunk, index); err != nil {
 			return err
 		}
 		done += int64(len(chunk))
-		chunk = chunk[:0]
+		chunk = append(chunk[:0], held...)
 		if s.opts.OnRebuild != nil {
 			s.opts.OnRebuild(done, versions)
 		}
@@ -150,19 +188,22 @@ func (s *Store) reindex(it *pebble.Iterator, versions int64) error {
 	if err := flush(); err != nil {
 		return err
 	}
+	if len(chunk) > 0 {
+		return errRow // a deletion of nothing
+	}
 	if !slices.Equal(counts, s.newest.counts) {
 		return fhir.Errorf(fhir.Internal, "the counts of resources do not agree with what is stored")
 	}
 	return nil
 }
 
-// indexChunk indexes versions in parallel and writes their rows. Older
-// versions only get their compartments right.
-func (s *Store) indexChunk(chunk []*stored) error {
+// indexChunk indexes versions in parallel, if asked to, and writes their rows.
+// Older versions only get their compartments and records right.
+func (s *Store) indexChunk(chunk []*stored, index bool) error {
 	var workers errgroup.Group
 	workers.SetLimit(runtime.GOMAXPROCS(0))
 	for _, v := range chunk {
-		if v.row.method == fhir.Delete {
+		if v.patients = v.row.patients; !index || v.row.method == fhir.Delete {
 			continue
 		}
 		workers.Go(func() error {
@@ -179,18 +220,28 @@ func (s *Store) indexChunk(chunk []*stored) error {
 	}
 	batch := s.db.NewBatch()
 	defer batch.Close() //nolint:errcheck // it only gives memory back
-	for _, v := range chunk {
+	for i, v := range slices.Backward(chunk) {
 		if v.row.method == fhir.Delete {
-			continue
+			if i+1 == len(chunk) || chunk[i+1].doc != v.doc {
+				return errRow // a deletion of nothing
+			}
+			v.patients = chunk[i+1].patients
 		}
-		if err := s.putIndexed(batch, v); err != nil {
+		if err := s.putRecords(batch, v); err != nil {
 			return err
+		}
+		if index && v.newest && v.row.method != fhir.Delete {
+			if err := s.putIndexed(batch, v); err != nil {
+				return err
+			}
 		}
 	}
 	return s.db.Apply(batch, pebble.NoSync)
 }
 
-func (s *Store) putIndexed(batch *pebble.Batch, v *stored) error {
+// putRecords writes a version's compartments, if they have changed, and its
+// place in the history.
+func (s *Store) putRecords(batch *pebble.Batch, v *stored) error {
 	v.patients = slices.Compact(slices.Sorted(slices.Values(v.patients)))
 	if !slices.Equal(v.patients, v.row.patients) {
 		v.row.patients = v.patients
@@ -198,9 +249,13 @@ func (s *Store) putIndexed(batch *pebble.Batch, v *stored) error {
 			return err
 		}
 	}
-	if !v.newest {
-		return nil
-	}
+	f := filler{batch: batch}
+	f.history(fhir.Key{Type: s.types.name(v.row.typ), ID: string(v.row.id)}, &v.row, v.doc, v.version)
+	return f.err
+}
+
+// putIndexed writes the index rows of a resource's newest version.
+func (s *Store) putIndexed(batch *pebble.Batch, v *stored) error {
 	entries, err := s.numbered(nil, v.entries)
 	if err != nil {
 		return err

@@ -32,10 +32,12 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 		return nil, fhir.Errorf(fhir.Invalid, "a page has 0 to %d resources, not %d", maxPage, q.Count)
 	}
 
-	from := place{t: s.visible.Load().t, issued: s.opts.Clock().UnixMilli(), total: -1}
+	q.Total = q.Counting()
+	now := s.visible.Load()
+	from := place{t: now.t, issued: s.opts.Clock().UnixMilli(), total: -1}
 	if q.Cursor != "" {
 		var err error
-		if from, err = s.openPlace(q.Cursor, q.Identity); err != nil {
+		if from, err = s.openPlace(q.Cursor, searchIdentity(&q)); err != nil {
 			return nil, err
 		}
 	}
@@ -46,6 +48,9 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 		return nil, expired()
 	}
 	v := &view{ctx: ctx, r: snapshot, t: from.t}
+	if q.Cursor == "" && q.Total != search.TotalNone && len(q.Where) == 0 {
+		from.total = s.countTypes(now, &q)
+	}
 	page, err := s.page(v, q, from)
 	if closeErr := v.close(); err == nil {
 		err = closeErr
@@ -59,14 +64,14 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 // maxPage is the largest page, of searches and of history.
 const maxPage = 1000
 
+// searchIdentity is what the cursors of a query are bound to.
+func searchIdentity(q *search.Query) string { return q.Scope.ID() + " " + q.Identity }
+
 func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) {
 	var hits []found
 	var more bool
 	var err error
 	total := from.total
-	if q.Cursor == "" && q.Total != search.TotalNone && len(q.Where) == 0 {
-		total = s.countTypes(v, q.Types)
-	}
 	count := q.Cursor == "" && q.Total != search.TotalNone && total < 0
 	w := walk{s: s, v: v, q: q, from: from}
 	if count {
@@ -99,6 +104,9 @@ func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) 
 			return nil, v.err
 		}
 		res := row.resource(s.types.name(hit.typ), version)
+		if !q.Scope.Sees(res) {
+			return nil, errRow // the index and the version disagree on compartments
+		}
 		page.Resources = append(page.Resources, res)
 		size += len(res.JSON)
 	}
@@ -106,26 +114,32 @@ func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) 
 		end := from
 		end.total = total
 		end.typ, end.doc = hits[len(hits)-1].typ, hits[len(hits)-1].doc
-		page.Next = s.sealPlace(q.Identity, end)
+		page.Next, err = s.sealPlace(searchIdentity(&q), end)
 	}
-	return page, nil
+	return page, err
 }
 
-// countTypes returns the number of living resources of the types at the view's
-// time if it is known for that time, else -1.
-func (s *Store) countTypes(v *view, types []string) int64 {
-	now := s.visible.Load()
-	if now.t != v.t {
-		return -1
-	}
-	total := int64(0)
-	if len(types) == 0 {
+// countTypes returns the number of living resources of the query's types, or -1
+// if the query's scope sees only a part of one.
+func (s *Store) countTypes(now *moment, q *search.Query) int64 {
+	if q.Scope == nil && len(q.Types) == 0 {
+		total := int64(0)
 		for _, n := range now.counts {
 			total += n
 		}
+		return total
 	}
+	types := q.Types
+	if len(types) == 0 {
+		types = s.types.sorted()
+	}
+	total := int64(0)
 	for _, name := range types {
-		if typ, ok := s.types.number(name); ok {
+		part := q.Scope.Of(name)
+		if len(part.Patients) > 0 {
+			return -1
+		}
+		if typ, ok := s.types.number(name); ok && part.Whole {
 			total += now.count(typ)
 		}
 	}
@@ -167,6 +181,15 @@ func (w *walk) typeNames() []string {
 	})
 }
 
+// candidates plans the search of one type.
+func (w *walk) candidates(name string) (*candidates, error) {
+	where, ok := w.q.WhereOf(name)
+	if !ok {
+		return &candidates{v: w.v}, nil
+	}
+	return w.s.candidates(w.v, name, where)
+}
+
 // unsorted walks by type name and document number.
 func (w *walk) unsorted() (hits []found, more bool, err error) {
 	begun := ""
@@ -178,7 +201,7 @@ func (w *walk) unsorted() (hits []found, more bool, err error) {
 			continue
 		}
 		typ, _ := w.s.types.number(name)
-		c, err := w.s.candidates(w.v, name, w.q.Where)
+		c, err := w.candidates(name)
 		if err != nil {
 			return nil, false, err
 		}

@@ -120,7 +120,7 @@ func (w *walk) sorted() (hits []found, more bool, err error) {
 // typed offers the matches of one type. Few are gathered; of many only those
 // at the front of the order are looked for.
 func (st *sorting) typed(name string) error {
-	c, err := st.s.candidates(st.v, name, st.q.Where)
+	c, err := st.candidates(name)
 	if err != nil {
 		return err
 	}
@@ -134,7 +134,10 @@ func (st *sorting) typed(name string) error {
 	}
 	typ, _ := st.s.types.number(name)
 	st.total += int64(len(docs))
-	if more {
+	// What is limited to patients is always sorted as a whole: how far a walk
+	// along the index gets depends on what there is of others, and then so would
+	// whether the search is too costly.
+	if more && len(st.q.Scope.Of(name).Patients) == 0 {
 		before := st.v.rows
 		done, err := st.front(typ, name)
 		if st.budget > 0 { // sorting is no counting
@@ -283,7 +286,7 @@ func (st *sorting) valued(typ uint16, name string) (bool, error) {
 
 // missing offers the matches without a value of the first sort key.
 func (st *sorting) missing(typ uint16, name string) (bool, error) {
-	c, err := st.s.candidates(st.v, name, st.q.Where)
+	c, err := st.candidates(name)
 	if err != nil {
 		return false, err
 	}

@@ -165,6 +165,9 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.refuseHalfCopy(dir); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
+	if err := s.upgrade(dir); err != nil {
+		return nil, errors.Join(err, s.db.Close(), lock.Close())
+	}
 	if err := s.rebuildIfStale(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}

@@ -173,7 +173,10 @@ func (v *view) forwardRow(doc uint64) []byte {
 
 // version returns a document's version at the view's time, and its number. The
 // row shares memory that the next call reuses.
-func (v *view) version(doc uint64) (versionRow, int64, bool) {
+func (v *view) version(doc uint64) (versionRow, int64, bool) { return v.newestAt(doc, v.t) }
+
+// newestAt returns what version does, at a time of the caller's.
+func (v *view) newestAt(doc, now uint64) (versionRow, int64, bool) {
 	if v.versions == nil {
 		if v.versions = v.iter([]byte{tableVersion}, []byte{tableVersion + 1}); v.versions == nil {
 			return versionRow{}, 0, false
@@ -187,7 +190,7 @@ func (v *view) version(doc uint64) (versionRow, int64, bool) {
 			v.fail(err)
 			return versionRow{}, 0, false
 		}
-		if t > v.t {
+		if t > now {
 			continue
 		}
 		row, err := parseVersion(v.versions.Value())

@@ -302,9 +302,7 @@ func (f *filler) change(c *change) error {
 	f.value = row.append(f.value[:0])
 	f.set(f.key, f.value)
 
-	f.key = historyKey(f.key[:0], c.typ, uint64(now.updated), c.Key.ID, version)
-	f.value = binary.AppendUvarint(binary.AppendUvarint(f.value[:0], doc), now.t)
-	f.set(f.key, f.value)
+	f.history(c.Key, &row, doc, version)
 
 	for _, key := range c.closes {
 		f.set(key, f.end)
@@ -329,6 +327,19 @@ func (f *filler) change(c *change) error {
 	f.key = forwardKey(f.key[:0], doc, now.t)
 	f.set(f.key, f.value)
 	return f.err
+}
+
+// history puts a version into the history of its type and into that of every
+// record it counts to.
+func (f *filler) history(key fhir.Key, row *versionRow, doc uint64, version int64) {
+	ms := uint64(row.updated)
+	f.value = binary.AppendUvarint(binary.AppendUvarint(f.value[:0], doc), row.t)
+	f.key = historyKey(f.key[:0], row.typ, ms, key.ID, version)
+	f.set(f.key, f.value)
+	for _, patient := range search.RecordsOf(key, row.patients) {
+		f.key = recordKey(f.key[:0], row.typ, patient, ms, key.ID, version)
+		f.set(f.key, f.value)
+	}
 }
 
 // settle waits until a batch is durable and then makes its moment visible. The
