@@ -73,7 +73,7 @@ func Packages() []Package {
 		{Path: "auth/audit", For: "audit events", Imports: []string{"fhir", "fhir/resource"}},
 		{
 			Path: "profiles", For: "profiles and their validator", Imports: []string{"fhir", "fhir/resource"},
-			Tests: []string{"fhir/search", "cds/pgx", "cds/services"},
+			Tests: []string{"fhir/search", "cds", "cds/pgx", "cds/services"},
 		},
 
 		{Path: "examples", For: "the made-up patients of the demo, embedded"},
