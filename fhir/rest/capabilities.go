@@ -15,7 +15,26 @@ func (s *Server) capabilities(r *request) (*answer, error) {
 	if mode, _ := firstOf(r.query, "mode"); mode != "" && mode != "full" && mode != "normative" {
 		return nil, fhir.Errorf(fhir.NotSupported, "metadata of mode %q is not supported, only full", fhir.Clip(mode))
 	}
-	return &answer{status: http.StatusOK, body: s.statement}, nil
+	return &answer{status: http.StatusOK, body: s.currentStatement()}, nil
+}
+
+// statement is a CapabilityStatement and what of it may change while the server
+// runs.
+type statement struct {
+	at   endpoints
+	json []byte
+}
+
+// currentStatement returns the CapabilityStatement. It is made anew only when
+// the authorization server has become known or has changed.
+func (s *Server) currentStatement() []byte {
+	at := s.endpoints()
+	last := s.statement.Load()
+	if last == nil || last.at != at {
+		last = &statement{at, s.capabilityStatement(at)}
+		s.statement.Store(last)
+	}
+	return last.json
 }
 
 // object makes a node of name and value pairs. A zero value is left out.
@@ -58,7 +77,7 @@ func texts(values ...string) []resource.Node {
 // the registry of search parameters.
 //
 // https://hl7.org/fhir/R4/capabilitystatement.html
-func (s *Server) capabilityStatement() []byte {
+func (s *Server) capabilityStatement(at endpoints) []byte {
 	var types []resource.Node
 	for _, typ := range resource.Types() {
 		types = append(types, s.typeCapabilities(typ))
@@ -67,10 +86,7 @@ func (s *Server) capabilityStatement() []byte {
 		text("mode", "server"),
 		text("documentation", "All R4 resource types; JSON only. An unknown search parameter is an error, unless Prefer: handling=lenient is sent. "+
 			"Every write keeps history. Transactions are atomic."),
-		resource.Field{Name: "security", Node: object(
-			flag("cors", len(s.Origins) > 0),
-			text("description", s.Security.Description),
-		)},
+		resource.Field{Name: "security", Node: s.securityCapabilities(at)},
 		list("resource", types),
 		list("interaction", codes(s.codes(false))),
 		list("searchParam", s.searchParams("")),
@@ -97,6 +113,7 @@ func (s *Server) typeCapabilities(typ string) resource.Node {
 	fields := []resource.Field{
 		text("type", typ),
 		text("profile", "http://hl7.org/fhir/StructureDefinition/"+typ),
+		list("supportedProfile", texts(s.Profiles[typ]...)),
 		list("interaction", codes(s.codes(true))),
 		text("versioning", "versioned"),
 		flag("readHistory", has(http.MethodGet, "/:type/:id/_history/:version")),

@@ -15,25 +15,28 @@ var (
 		"If-None-Exist", "If-None-Match", "Origin", "Prefer", "X-Request-Id",
 	}, ", ")
 	corsResponseHeaders = strings.Join([]string{
-		"Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "X-Request-Id",
+		"Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id",
 	}, ", ")
 	corsMethods = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
 )
 
 // cors sets the headers that let pages of the allowed origins use the API, and
-// answers a preflight; then it returns true.
-func (s *Server) cors(c echo.Context) bool {
-	if len(s.Origins) == 0 {
+// answers a preflight; then it returns true. What is public may be used by pages
+// of any origin: https://hl7.org/fhir/smart-app-launch/conformance.html.
+func (s *Server) cors(c echo.Context, public bool) bool {
+	if len(s.Origins) == 0 && !public {
 		return false
 	}
 	in, header := c.Request(), c.Response().Header()
-	header.Add("Vary", "Origin")
 	origin := in.Header.Get("Origin")
 	everyone := slices.Contains(s.Origins, "*")
-	if origin == "" || !everyone && !slices.Contains(s.Origins, origin) {
-		return false
+	if !public {
+		header.Add("Vary", "Origin")
+		if origin == "" || !everyone && !slices.Contains(s.Origins, origin) {
+			return false
+		}
 	}
-	if everyone {
+	if everyone || public {
 		origin = "*"
 	}
 	header.Set("Access-Control-Allow-Origin", origin)

@@ -18,7 +18,7 @@ func (s *Server) create(r *request) (*write, error) {
 		if before, after, found := strings.Cut(query, "?"); found && (before == "" || before == r.typ) {
 			query = after // some clients send the whole search URL
 		}
-		if w.criteria, err = s.parseCriteria(r.typ, query); err != nil {
+		if w.criteria, err = s.parseCriteria(r.access, r.typ, query); err != nil {
 			return nil, err
 		}
 	}

@@ -20,7 +20,7 @@ func (s *Server) delete(r *request) (*write, error) {
 // deleteConditional serves DELETE [base]/[type]?[criteria] for criteria that
 // match at most one resource, https://hl7.org/fhir/R4/http.html#3.1.0.7.1.
 func (s *Server) deleteConditional(r *request) (*write, error) {
-	criteria, err := s.parseCriteria(r.typ, r.query)
+	criteria, err := s.parseCriteria(r.access, r.typ, r.query)
 	if err != nil {
 		return nil, err
 	}

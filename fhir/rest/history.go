@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
 
@@ -25,6 +26,7 @@ func (s *Server) history(r *request) (*answer, error) {
 		return nil, err
 	}
 	path := "_history"
+	right := search.CanSearch
 	switch {
 	case r.id != "":
 		key, err := r.key()
@@ -33,33 +35,22 @@ func (s *Server) history(r *request) (*answer, error) {
 		}
 		h.Type, h.ID = key.Type, key.ID
 		path = key.String() + "/_history"
+		right = search.CanRead
 	case r.typ != "":
 		h.Type = r.typ
 		path = r.typ + "/_history"
 	}
+	h.Scope = r.access.Scope(right)
 	page, err := s.Store.History(r.ctx, h)
 	if err != nil {
 		return nil, unseen(err, fhir.Key{Type: h.Type, ID: h.ID})
 	}
-	seen := page.Resources[:0:0]
-	for _, res := range page.Resources {
-		if r.access.Sees(res) {
-			seen = append(seen, res)
-		}
-	}
-	if h.ID != "" && len(seen) == 0 && (len(page.Resources) > 0 || h.Cursor == "" && h.Since.IsZero() && h.At.IsZero()) {
-		return nil, notFound(fhir.Key{Type: h.Type, ID: h.ID})
-	}
-	total := page.Total
-	if len(seen) != len(page.Resources) {
-		total = -1
-	}
-	b := newSearchset("history", total, seen)
+	b := newSearchset("history", page.Total, page.Resources)
 	b.link("self", s.basePrefix+path, self, h.Cursor)
 	if page.Next != "" {
 		b.link("next", s.basePrefix+path, self, page.Next)
 	}
-	for _, res := range seen {
+	for _, res := range page.Resources {
 		b.version(s.basePrefix, res)
 	}
 	return &answer{status: http.StatusOK, body: b.bytes()}, nil

@@ -11,6 +11,7 @@ import (
 	"github.com/labstack/echo/v4"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // methods are those that get an answer of ours on every path, be it 405.
@@ -27,22 +28,27 @@ func (s *Server) Register(g *echo.Group) {
 			continue
 		}
 		seen[row.Path] = true
-		handler := s.guard(func(c echo.Context) error { return s.handle(c, row.Path) })
+		handler := s.guard(row.Public, func(c echo.Context) error { return s.handle(c, row.Path) })
 		for _, method := range methods {
 			g.Add(method, row.Path, handler)
 		}
 	}
-	root := s.guard(func(c echo.Context) error { return s.handle(c, "") })
+	smart := s.guard(true, s.smartConfiguration)
+	for _, method := range methods {
+		g.Add(method, smartPath, smart)
+	}
+	root := s.guard(false, func(c echo.Context) error { return s.handle(c, "") })
 	for _, method := range methods {
 		g.Add(method, "/", root)
 	}
-	lost := s.guard(func(c echo.Context) error { return s.handle(c, "/"+c.Param("*")) })
+	lost := s.guard(false, func(c echo.Context) error { return s.handle(c, "/"+c.Param("*")) })
 	g.RouteNotFound("/*", lost)
 }
 
 // guard turns errors and panics of a handler into answers. Nothing passes it,
-// so that a middleware around it sees the final status.
-func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
+// so that a middleware around it sees the final status. Public handlers answer
+// web pages of any origin.
+func (s *Server) guard(public bool, next echo.HandlerFunc) echo.HandlerFunc {
 	return func(c echo.Context) error {
 		requestID(c, s.NewID)
 		defer func() {
@@ -53,7 +59,7 @@ func (s *Server) guard(next echo.HandlerFunc) echo.HandlerFunc {
 				s.HandleError(&panicError{fault, debug.Stack()}, c)
 			}
 		}()
-		if s.cors(c) {
+		if s.cors(c, public) {
 			return nil
 		}
 		if err := next(c); err != nil {
@@ -109,9 +115,11 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 		}
 		return err
 	}
-	access, err := s.Authorize(c)
-	if err != nil {
-		return err
+	var access search.Access
+	if !row.Public {
+		if access, err = s.Authorize(c); err != nil {
+			return challenge(c, err)
+		}
 	}
 	r, done, err := s.request(c, values)
 	if err != nil {
@@ -121,9 +129,19 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 	r.access = access
 	a, err := s.serve(row, r)
 	if err != nil {
-		return err
+		return challenge(c, err)
 	}
 	return s.send(c, a)
+}
+
+// challenge tells a caller whose access does not reach far enough that another
+// token might: https://www.rfc-editor.org/rfc/rfc6750#section-3.1. It returns
+// err.
+func challenge(c echo.Context, err error) error {
+	if header := c.Response().Header(); fhir.KindOf(err) == fhir.Forbidden && header.Get(echo.HeaderWWWAuthenticate) == "" {
+		header.Set(echo.HeaderWWWAuthenticate, `Bearer error="insufficient_scope"`)
+	}
+	return err
 }
 
 // fill puts the escaped values of a route's parameters into its pattern.

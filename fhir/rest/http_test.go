@@ -10,10 +10,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/labstack/echo/v4"
-
 	"github.com/starling-fhir/starling/fhir"
-	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
 
@@ -266,28 +263,6 @@ func TestBatchEntryPanics(t *testing.T) {
 	rec := a.must("POST", "", bundleOf("batch", entryOf("", "GET", "Patient/ada", ""), entryOf("", "POST", "Patient", plain)))
 	if body := rec.Body.String(); !strings.Contains(body, "500 Internal") || !strings.Contains(body, "201 Created") || strings.Contains(body, "secret") || !strings.Contains(body, "log for request test") {
 		t.Errorf("got %s", body)
-	}
-}
-
-func TestAccess(t *testing.T) {
-	var access search.Access
-	var refused error
-	a := newAPI(t, func(c *Config) {
-		c.Authorize = func(echo.Context) (search.Access, error) { return access, refused }
-	})
-	access = search.FullAccess()
-	a.seed()
-	access = search.Access{}
-	for _, row := range a.server.table {
-		path := strings.NewReplacer(":type", "Patient", ":id", "ada", ":version", "1").Replace(row.Path)
-		if rec := a.do(call{method: row.Method, path: path, body: plain}); rec.Code != 403 {
-			t.Errorf("%s %s without access: status %d", row.Method, row.Path, rec.Code)
-		}
-	}
-	refused = fhir.Errorf(fhir.Unauthenticated, "a token is required")
-	rec := a.do(call{"GET", "/Patient/ada", nil, ""})
-	if rec.Code != 401 || rec.Header().Get("WWW-Authenticate") != "Bearer" {
-		t.Errorf("without a token: status %d, WWW-Authenticate %q", rec.Code, rec.Header().Get("WWW-Authenticate"))
 	}
 }
 

@@ -28,6 +28,9 @@ type interaction struct {
 	// together with the other entries of a transaction.
 	Handle func(*request) (*answer, error)
 	Write  func(*request) (*write, error)
+	// Public rows need no access: whoever is to get a token must be able to
+	// learn where.
+	Public bool
 }
 
 // interactions are all the server offers, in the order of
@@ -45,7 +48,7 @@ func (s *Server) interactions() []interaction {
 		{Code: "search-type", Method: http.MethodPost, Path: "/:type/_search", Handle: s.searchType},
 		{Code: "search-system", Method: http.MethodGet, Path: "", Handle: s.searchSystem},
 		{Code: "search-system", Method: http.MethodPost, Path: "/_search", Handle: s.searchSystem},
-		{Code: "capabilities", Method: http.MethodGet, Path: "/metadata", Handle: s.capabilities},
+		{Code: "capabilities", Method: http.MethodGet, Path: "/metadata", Handle: s.capabilities, Public: true},
 		{Code: "batch", Also: "transaction", Method: http.MethodPost, Path: "", Handle: s.bundle},
 		{Code: "history-instance", Method: http.MethodGet, Path: "/:type/:id/_history", Handle: s.history},
 		{Code: "history-type", Method: http.MethodGet, Path: "/:type/_history", Handle: s.history},
@@ -128,7 +131,7 @@ func (s *Server) find(method string, segments []string) (*interaction, map[strin
 }
 
 // match compares a row's path with segments. Names that start with '_' or '$'
-// and "metadata" are never types or ids.
+// and "metadata" are never types or ids, and ".well-known" is never a type.
 func match(path string, segments []string) (map[string]string, bool) {
 	parts := split(path)
 	if len(parts) != len(segments) {
@@ -140,7 +143,7 @@ func match(path string, segments []string) (map[string]string, bool) {
 		switch {
 		case !isParam && part != segments[i]:
 			return nil, false
-		case isParam && reserved(segments[i]):
+		case isParam && (reserved(segments[i]) || name == "type" && segments[i] == ".well-known"):
 			return nil, false
 		case isParam:
 			values[name] = segments[i]
@@ -209,6 +212,9 @@ func (r *request) allow(row *interaction) error {
 			return err
 		}
 	}
+	if row.Public {
+		return nil
+	}
 	return r.access.Allow(row.Code, r.typ)
 }
 
@@ -227,5 +233,5 @@ func (s *Server) serve(row *interaction, r *request) (*answer, error) {
 	if err := s.commit(r.ctx, r.access, &unit{writes: []*write{w}, batch: r.entry != nil}); err != nil {
 		return nil, err
 	}
-	return w.answer(r.prefer), nil
+	return w.answer(r.access, r.prefer), nil
 }

@@ -205,15 +205,12 @@ func (s *Server) resolveReferences(ctx context.Context, access search.Access, u 
 
 func (s *Server) resolveReference(ctx context.Context, access search.Access, text string, created map[string]fhir.Key, replaced map[fhir.Key]bool, p pending) (fhir.Key, error) {
 	typ, query, _ := strings.Cut(text, "?")
-	criteria, err := s.parseCriteria(typ, query)
+	criteria, err := s.parseCriteria(access, typ, query)
 	if err != nil {
 		return fhir.Key{}, err
 	}
 	if key, ok := created[typ+"?"+criteria.Criteria]; ok {
 		return key, nil
-	}
-	if err := access.Allow("search-type", typ); err != nil {
-		return fhir.Key{}, err
 	}
 	q := access.Narrow(criteria.Query)
 	q.Count, q.Total, q.Cursor, q.Sort = min(2+len(replaced), queryPage), search.TotalNone, "", nil

@@ -62,7 +62,7 @@ func (s *Server) HandleError(err error, c echo.Context) {
 		return
 	}
 	known := s.known(err, c.Path(), requestID(c, s.NewID))
-	if seconds, ok := retryAfterSeconds[known.Kind]; ok {
+	if seconds, ok := retryAfterSeconds[known.Kind]; ok && c.Response().Header().Get(echo.HeaderRetryAfter) == "" {
 		c.Response().Header().Set(echo.HeaderRetryAfter, strconv.Itoa(seconds))
 	}
 	if known.Kind == fhir.Unauthenticated && c.Response().Header().Get(echo.HeaderWWWAuthenticate) == "" {

@@ -50,50 +50,53 @@ func (s *Server) resolveKey(ctx context.Context, access search.Access, w *write)
 		return nil
 	}
 	w.key = fhir.Key{Type: w.typ, ID: w.id}
-	now, err := s.Store.Read(ctx, w.key)
-	if err != nil && fhir.KindOf(err) != fhir.NotFound {
+	now, err := s.stored(ctx, w.key)
+	if err != nil {
 		return err
 	}
-	if err != nil {
-		now = nil
+	if now, err = w.sees(access, now); err != nil {
+		return err
 	}
-	hidden := now != nil && !access.Sees(now)
-	if hidden && w.method != fhir.Delete {
-		return notFound(w.key)
-	}
-	exists := now != nil && !now.Deleted() && !hidden
+	exists := now != nil && !now.Deleted()
 	if !exists && (w.match.any || w.match.version != 0) {
 		return fhir.Errorf(fhir.VersionMismatch, "If-Match names a version, but there is no %s", w.key)
 	}
 	if w.method == fhir.Delete {
-		if !hidden {
-			w.result = now
+		if w.result = now; !exists {
+			return nil
 		}
-		if exists {
-			w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(now)}
-		}
-		return nil
+		return w.replace(now, nil)
 	}
-	w.created = !exists
-	w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(now), IfNone: w.fresh}
+	if exists {
+		return w.replace(now, nil)
+	}
+	switch {
+	case now != nil && w.limited():
+		return fhir.Errorf(fhir.Deleted, "%s was deleted; this access may not bring it back", w.key)
+	case w.limited():
+		return notFound(w.key)
+	}
+	w.created = true
+	w.change = &store.Change{Key: w.key, Method: w.method, IfNone: w.fresh}
 	return nil
 }
 
-// version is the version that must still be the newest when the write is
-// committed; 0 if any will do.
-func (w *write) version(now *fhir.Resource) int64 {
-	if w.match.any {
-		return now.Version
+// replace makes the change of a resource that is there.
+func (w *write) replace(now *fhir.Resource, condition *store.Condition) error {
+	version, err := w.expect(now)
+	if err != nil {
+		return err
 	}
-	return w.match.version
+	if w.fresh && w.limited() {
+		return fhir.Errorf(fhir.Duplicate, "%s is there already", now.Key)
+	}
+	w.change = &store.Change{Key: now.Key, Method: w.method, IfVersion: version, IfNone: w.fresh, Condition: condition}
+	return nil
 }
 
 // resolveCriteria prepares a conditional write.
 // https://hl7.org/fhir/R4/http.html#cond-update and the sections around it.
 func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *write, gone map[fhir.Key]bool) error {
-	if err := access.Allow("search-type", w.typ); err != nil {
-		return err
-	}
 	found, condition, err := s.matches(ctx, access, w.criteria, gone)
 	if err != nil {
 		return err
@@ -103,6 +106,9 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 	}
 	if found != nil {
 		w.key, w.result = found.Key, found
+		if w.method != fhir.Create && !w.scope.Owns(found.Key, found.Patients) {
+			return w.notOwned(found)
+		}
 	}
 	switch {
 	case w.method == fhir.Create && found != nil: // it is there: nothing to do
@@ -111,7 +117,7 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
 	case w.method == fhir.Delete && found == nil: // nothing to do
 	case w.method == fhir.Delete:
-		w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(found), Condition: condition}
+		return w.replace(found, condition)
 	case found != nil:
 		if w.fresh {
 			return fhir.Errorf(fhir.PreconditionFail, "If-None-Match: * demands that nothing matches the criteria, but something does")
@@ -119,16 +125,20 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 		if w.id != "" && w.id != found.ID {
 			return fhir.Errorf(fhir.Invalid, "the resource has another id than the one that the criteria match")
 		}
-		w.change = &store.Change{Key: w.key, Method: w.method, IfVersion: w.version(found), Condition: condition}
+		return w.replace(found, condition)
+	case w.id != "" && w.limited():
+		return fhir.Errorf(fhir.Forbidden, "not allowed: to choose the id of a new %s; the criteria match none, and without an id in the body the server chooses one", w.typ)
 	default:
 		id := w.id // the resource's own
 		if id == "" {
 			id = w.newID
 		}
 		w.key, w.created = fhir.Key{Type: w.typ, ID: id}, true
-		now, err := s.Store.Read(ctx, w.key)
+		now, err := s.stored(ctx, w.key)
 		switch {
-		case err == nil && !now.Deleted():
+		case err != nil:
+			return err
+		case now != nil && !now.Deleted():
 			// It may have been written since the search.
 			if found, _, err := s.matches(ctx, access, w.criteria, gone); err != nil {
 				return err
@@ -136,8 +146,6 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 				return fhir.Errorf(fhir.Conflict, "another write got in between; try again")
 			}
 			return fhir.Errorf(fhir.Duplicate, "%s is there already, but the criteria do not match it", w.key)
-		case err != nil && fhir.KindOf(err) != fhir.NotFound:
-			return err
 		}
 		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
 	}
@@ -210,7 +218,7 @@ func notFound(key fhir.Key) error {
 }
 
 // merge makes one error of several. Its issues are those of all; its kind is
-// the one they share, else Invalid. An error that is not the client's stands
+// the one they share, else Forbidden if one of them is that, else Invalid. An error that is not the client's stands
 // for all.
 func merge(problems []error) error {
 	var all *fhir.Error
@@ -229,7 +237,11 @@ func merge(problems []error) error {
 		if all == nil {
 			all = &fhir.Error{Kind: ours.Kind, Cause: ours.Cause}
 		}
-		if all.Kind != ours.Kind {
+		switch {
+		case all.Kind == ours.Kind, all.Kind == fhir.Forbidden:
+		case ours.Kind == fhir.Forbidden:
+			all.Kind = fhir.Forbidden
+		default:
 			all.Kind = fhir.Invalid
 		}
 		all.Issues = append(all.Issues, issuesOf(ours)...)

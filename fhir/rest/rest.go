@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"net/url"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/labstack/echo/v4"
@@ -36,7 +37,8 @@ type Config struct {
 	// "https://fhir.example.org/fhir". It is never taken from request headers.
 	Base string
 	// Authorize says what the caller may do. Its error, with kind
-	// Unauthenticated or Forbidden, is the answer.
+	// Unauthenticated, Forbidden or Unavailable, is the answer; it may set the
+	// headers WWW-Authenticate and Retry-After. What is public does not ask it.
 	Authorize func(c echo.Context) (search.Access, error)
 	Clock     func() time.Time
 	// NewID makes logical ids and request ids: 1 to 64 letters, digits, '-', '.'.
@@ -133,7 +135,7 @@ type Server struct {
 
 	schema     *resource.Schema
 	table      []interaction
-	statement  []byte // the CapabilityStatement
+	statement  atomic.Pointer[statement]
 	working    *semaphore.Weighted
 	values     *semaphore.Weighted
 	basePrefix string // Base with a trailing slash
@@ -163,6 +165,11 @@ func New(cfg Config) (*Server, error) {
 		base.RawQuery != "" || base.Fragment != "" || strings.HasSuffix(cfg.Base, "/") {
 		return nil, fmt.Errorf("rest: base URL %q must be http(s)://host/path without a trailing slash", cfg.Base)
 	}
+	for typ := range cfg.Profiles {
+		if !resource.KnownType(typ) {
+			return nil, fmt.Errorf("rest: Profiles: %q is not a resource type", typ)
+		}
+	}
 	schema, err := resource.LoadSchema()
 	if err != nil {
 		return nil, fmt.Errorf("rest: %w", err)
@@ -176,6 +183,6 @@ func New(cfg Config) (*Server, error) {
 		basePath:   base.EscapedPath(),
 	}
 	s.table = s.interactions()
-	s.statement = s.capabilityStatement()
+	s.currentStatement()
 	return s, nil
 }

@@ -48,6 +48,9 @@ func (s *Server) checkSearch(r *request) error {
 	if err != nil {
 		return err
 	}
+	if err := r.askTypes(req); err != nil {
+		return err
+	}
 	return s.checkElements(req.Query.Types, req.Elements)
 }
 
@@ -64,6 +67,9 @@ func (s *Server) search(r *request) (*answer, error) {
 	}
 	req, err := s.parseSearch(r, query)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.askTypes(req); err != nil {
 		return nil, err
 	}
 	a := &answer{status: http.StatusOK, pretty: req.Pretty}

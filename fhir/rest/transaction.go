@@ -49,7 +49,7 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 			reads = append(reads, e)
 			continue
 		}
-		e.answer = e.write.answer(e.request.prefer)
+		e.answer = e.write.answer(r.access, e.request.prefer)
 	}
 	s.serveAll(r.ctx, reads)
 	return s.responses(r.trace, "transaction-response", entries), nil

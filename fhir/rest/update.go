@@ -7,7 +7,8 @@ import (
 )
 
 // update serves PUT [base]/[type]/[id], https://hl7.org/fhir/R4/http.html#update.
-// If there is no such resource, it is created under that id.
+// If there is no such resource, it is created under that id, provided that the
+// caller may update all resources of the type.
 func (s *Server) update(r *request) (*write, error) {
 	key, err := r.key()
 	if err != nil {
@@ -35,7 +36,7 @@ func (s *Server) update(r *request) (*write, error) {
 // updateConditional serves PUT [base]/[type]?[criteria],
 // https://hl7.org/fhir/R4/http.html#cond-update.
 func (s *Server) updateConditional(r *request) (*write, error) {
-	criteria, err := s.parseCriteria(r.typ, r.query)
+	criteria, err := s.parseCriteria(r.access, r.typ, r.query)
 	if err != nil {
 		return nil, err
 	}

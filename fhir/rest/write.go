@@ -28,6 +28,7 @@ type write struct {
 	fresh    bool           // If-None-Match: *
 	root     *resource.Node // nil for a deletion
 	entry    *entry         // nil for a request of its own
+	scope    *search.Scope  // where the caller may write so
 
 	links []link
 	newID string // the id to use if one must be made
@@ -69,7 +70,7 @@ func newWrite(r *request, method fhir.Method) (*write, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &write{method: method, typ: r.typ, match: match, entry: r.entry}, nil
+	return &write{method: method, typ: r.typ, match: match, entry: r.entry, scope: r.access.Scope(writeRights[method])}, nil
 }
 
 // readResource takes the resource of a create or update; its type must be that
@@ -98,8 +99,11 @@ func (w *write) readResource(r *request) error {
 
 // parseCriteria reads the search of a conditional interaction. It must select
 // by something: criteria that are empty or only say how to answer would mean
-// everything.
-func (s *Server) parseCriteria(typ, query string) (*search.Request, error) {
+// everything. The error is Forbidden if the caller may not search the type.
+func (s *Server) parseCriteria(access search.Access, typ, query string) (*search.Request, error) {
+	if err := access.Allow("search-type", typ); err != nil {
+		return nil, err
+	}
 	req, err := s.Registry.Parse([]string{typ}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return nil, err
@@ -205,9 +209,12 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 		}
 		w.change.Entries, w.change.Patients = entries, patients
 		w.change.Body = resource.NewBody(w.root, w.key.ID)
-		return nil
+		return w.entry.place(w.owns(patients))
 	})
 	if err != nil {
+		return err
+	}
+	if err := u.findable(access, references); err != nil {
 		return err
 	}
 	changes := make([]store.Change, 0, len(u.writes))
@@ -228,9 +235,7 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 			return err
 		}
 		w := origins[one.Index]
-		if w.criteria != nil && fhir.KindOf(err) == fhir.Duplicate {
-			// Just now nothing had that id: somebody was faster, and the
-			// criteria must be asked again.
+		if w.overtaken(err) {
 			return fhir.Wrap(fhir.Conflict, err, "another write got in between; try again")
 		}
 		return w.entry.place(one.Err)
@@ -242,8 +247,9 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	return nil
 }
 
-// answer says what became of a write.
-func (w *write) answer(p prefer) *answer {
+// answer says what became of a write. Who may not read the resource does not get
+// it back, not even what they sent.
+func (w *write) answer(access search.Access, p prefer) *answer {
 	a := &answer{resource: w.result}
 	verb := "updated"
 	switch {
@@ -266,7 +272,9 @@ func (w *write) answer(p prefer) *answer {
 	case "OperationOutcome":
 		a.body, a.outcome = information(verb+" "+versionPath(w.result)), true
 	default:
-		a.body = w.result.JSON
+		if access.Sees(w.result) {
+			a.body = w.result.JSON
+		}
 	}
 	return a
 }
