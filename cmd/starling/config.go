@@ -25,7 +25,7 @@ type Settings struct {
 	MetricsListen string   `group:"Addresses" placeholder:"HOST:PORT" help:"A second address for /metrics, /livez, /readyz and /debug/pprof. Without it /metrics is on --listen and there is no pprof."`
 	CORSOrigin    []string `group:"Addresses" placeholder:"ORIGIN" help:"An origin whose web pages may call the server, such as https://app.example.org; several with commas."`
 
-	Store        string        `group:"Store" default:"./data" secret:"" help:"Folder that holds the data. It is made if it is not there."`
+	Store        string        `group:"Store" default:"./data" secret:"" help:"Folder that holds the data, made if it is not there; or mongodb://HOST/DATABASE, a MongoDB replica set or sharded cluster."`
 	PageLifetime time.Duration `group:"Store" default:"15m" help:"How long the pages of a search can be followed."`
 
 	BodyLimit    byteSize      `group:"Limits" default:"64MiB" help:"Largest request body, after decompression."`
@@ -68,12 +68,8 @@ func settingGroups() []kong.Group {
 
 // check finds settings that contradict one another, before anything starts.
 func (s *Settings) check() error {
-	if strings.Contains(s.Store, "://") {
-		scheme, _, _ := strings.Cut(s.Store, "://")
-		return usageError("--store: %s:// is not in this version; give a folder, such as --store ./data", scheme)
-	}
-	if s.Store == "" {
-		return usageError("--store is empty; give a folder, such as --store ./data")
+	if _, err := kindOfStore(s.Store); err != nil {
+		return usageError("--store %w", err)
 	}
 	if s.BaseURL != "" {
 		base, err := url.Parse(s.BaseURL)

@@ -72,18 +72,33 @@ func settingYAML(flag *kong.Flag) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// mask hides the password of a URL, and its query, which may hold another. What
-// is no URL has none.
+// mask hides the password of a URL, and what stands behind a "?" or "#", which
+// may hold another. It does not rely on the URL being a good one: a password
+// with a "/" or "@" that should have been escaped is hidden too. What is no URL
+// has none.
 func mask(value string) string {
-	if !strings.Contains(value, "://") {
+	scheme, rest, ok := strings.Cut(value, "://")
+	if !ok {
 		return value
 	}
-	u, err := url.Parse(value)
-	if err != nil {
+	user := ""
+	if at := strings.LastIndexByte(rest, '@'); at >= 0 {
+		name, _, secret := strings.Cut(rest[:at], ":")
+		switch {
+		case strings.ContainsAny(rest[:at], "/?#@"):
+			user = "****@"
+		case secret:
+			user = name + ":xxxxx@"
+		default:
+			user = name + "@"
+		}
+		rest = rest[at+1:]
+	}
+	if end := strings.IndexAny(rest, "?#"); end >= 0 {
+		rest = rest[:end] + "?****"
+	}
+	if _, err := url.PathUnescape(rest); err != nil {
 		return "****"
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = "****"
-	}
-	return u.Redacted()
+	return scheme + "://" + user + rest
 }

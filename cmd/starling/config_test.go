@@ -53,6 +53,9 @@ func TestConfigSources(t *testing.T) {
 		{"a secret's file", map[string]string{"STARLING_STORE_FILE": filepath.Join(dir, "secret")}, nil, []string{"store: /from/secret # STARLING_STORE_FILE"}},
 		{"a password is masked", nil, []string{"--store", "mongodb://u:hunter2@db/x"}, []string{"store: mongodb://u:xxxxx@db/x # flag"}},
 		{"a password in a query", nil, []string{"--store", "mongodb://db/x?password=hunter2"}, []string{"store: mongodb://db/x?**** # flag"}},
+		{"several hosts", nil, []string{"--store", "mongodb://u:hunter2@db1:27017,db2:27017,db3/x?authSource=admin"}, []string{"store: mongodb://u:xxxxx@db1:27017,db2:27017,db3/x?**** # flag"}},
+		{"a password that is not escaped", nil, []string{"--store", "mongodb://u:12/hunter2@db/x"}, []string{"store: mongodb://****@db/x # flag"}},
+		{"a password with an @ in it", nil, []string{"--store", "mongodb://u:hun@ter2@db/x"}, []string{"store: mongodb://****@db/x # flag"}},
 		{"a password in what is hardly a URL", nil, []string{"--store", "mongodb://u:hunter2@%zz"}, []string{"store: '****' # flag"}},
 	}
 	for _, test := range tests {
@@ -157,7 +160,7 @@ func TestSettingsCheck(t *testing.T) {
 		want   string // of the error; "" if it is fine
 	}{
 		{"fine", func(*Settings) {}, ""},
-		{"MongoDB", func(s *Settings) { s.Store = "mongodb://localhost" }, "mongodb:// is not in this version"},
+		{"another database", func(s *Settings) { s.Store = "postgres://me:secret@localhost" }, "unknown kind, postgres://"},
 		{"no store", func(s *Settings) { s.Store = "" }, "--store is empty"},
 		{"nobody said who may", func(s *Settings) { s.InsecureNoAuth = false }, "--insecure-no-auth"},
 		{"open to all", func(s *Settings) { s.Listen = ":8080" }, "--insecure-listen-any"},

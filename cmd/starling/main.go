@@ -1,8 +1,8 @@
 // Command starling is a FHIR R4 server that answers CDS Hooks calls with
 // pharmacogenomic advice, and the tools around it.
 //
-// Every subcommand is a file: serve.go, demo.go, load.go, ping.go, config.go,
-// version.go. Start with [Main.Run]; serve.go wires the server together.
+// Every subcommand is a file: serve.go, demo.go, load.go, migrate.go, check.go,
+// ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
 package main
 
 import (
@@ -65,6 +65,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the FHIR API and the CDS Hooks services."`
 	Demo    demoCmd    `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
 	Load    loadCmd    `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
+	Migrate migrateCmd `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
 	Ping    pingCmd    `cmd:"" help:"Ask a running server whether it is ready."`
 	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with."`
 	Version versionCmd `cmd:"" help:"Print the version."`

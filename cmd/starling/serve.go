@@ -231,8 +231,8 @@ func (s *server) open(ctx context.Context) (closeStore func() error, err error) 
 			return fmt.Errorf("search parameters: %w", err)
 		}
 		registry = registry.WithBase(s.base)
-		if data, err = s.openStore(registry); err != nil {
-			return fmt.Errorf("store %s: %w", s.settings.Store, err)
+		if data, err = s.openStore(ctx, registry); err != nil {
+			return fmt.Errorf("store %s: %w", mask(s.settings.Store), err)
 		}
 		return nil
 	})

@@ -269,7 +269,7 @@ func TestServeRefuses(t *testing.T) {
 		want string
 	}{
 		{[]string{"serve"}, exitUsage, "--issuer https://"},
-		{[]string{"serve", "--insecure-no-auth", "--store", "mongodb://localhost/x"}, exitUsage, "mongodb:// is not in this version"},
+		{[]string{"serve", "--insecure-no-auth", "--store", "postgres://me:secret@localhost/x"}, exitUsage, "unknown kind, postgres://"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", "0.0.0.0:0"}, exitUsage, "--insecure-listen-any"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", taken.Addr().String(), "--store", t.TempDir()}, exitFailed, "or give another with --listen"},
 		{[]string{"serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", file}, exitFailed, "store"},
