@@ -1,10 +1,11 @@
 // Package cds speaks the CDS Hooks protocol, https://cds-hooks.hl7.org/2.0/:
-// discovery and service calls. It knows no medicine: services are values in a
-// list, and [NewHandler] refuses a list with duplicates or gaps.
+// discovery, service calls and feedback. It knows no medicine: services are
+// values in a list, and [NewHandler] refuses a list with duplicates or gaps.
 //
 // The way of a call: [Handler.call] reads it (request.go), the service answers,
 // finish.go sees to it that the answer keeps the rules of the protocol, and one
-// line in the log says what became of it (log.go).
+// line in the log says what became of it (log.go). What users did with the cards
+// comes back as feedback (feedback.go).
 package cds
 
 import (
@@ -22,6 +23,9 @@ type Service struct {
 	// Prefetch maps keys to FHIR queries; tokens are {{context.field}} of
 	// root-level primitive fields only.
 	Prefetch map[string]string
+	// OverrideReasons are all reasons its cards offer for not following them:
+	// the codes that feedback is counted under.
+	OverrideReasons []Coding
 	// Answer makes the cards. An error becomes a non-2xx answer.
 	Answer func(ctx context.Context, req *Request) (*Response, error)
 }

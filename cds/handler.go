@@ -28,9 +28,10 @@ const (
 // Options are the settings of a [Handler]. The zero value of every member but
 // NewID and Clock is usable.
 type Options struct {
-	// Client says who is calling, for discovery and calls alike. An error
-	// becomes a 401 without detail. Nil means that callers are not
-	// authenticated and Request.Client stays nil.
+	// Client says who is calling, for discovery, calls and feedback alike. An
+	// error becomes a 401 without detail and is logged; if it or an error it
+	// wraps has a method Check() string, that is logged as what failed. Nil
+	// means that callers are not authenticated and Request.Client stays nil.
 	Client func(r *http.Request) (*Client, error)
 	// Origins are the web origins whose scripts may call, such as
 	// "https://sandbox.cds-hooks.org". Empty means every origin.
@@ -40,18 +41,22 @@ type Options struct {
 	// OnCall is told of every finished service call, for metrics. It must not
 	// block.
 	OnCall func(Call)
-	Logger *slog.Logger // nil means no log
-	Clock  func() time.Time
+	// OnFeedback is told of every finished request with feedback, for metrics.
+	// It must not block.
+	OnFeedback func(Feedback)
+	Logger     *slog.Logger // nil means no log
+	Clock      func() time.Time
 	// NewID makes unguessable UUIDs for cards and suggestions.
 	NewID func() string
 }
 
-// Handler answers discovery and service calls over HTTP.
+// Handler answers discovery, service calls and feedback over HTTP.
 type Handler struct {
 	services  []Service
 	byID      map[string]*Service
 	discovery []byte
 	options   Options
+	told      memory
 }
 
 var (
@@ -121,6 +126,11 @@ func (s *Service) check() error {
 			}
 		}
 	}
+	for _, reason := range s.OverrideReasons {
+		if reason.Code == "" || reason.System == "" || reason.Display == "" {
+			return fmt.Errorf("cds: service %s has an override reason without code, system or display", s.ID)
+		}
+	}
 	return nil
 }
 
@@ -158,10 +168,13 @@ func routes() []route {
 		{"/cds-services/:id", map[string]func(*Handler, echo.Context) error{
 			http.MethodPost: (*Handler).call,
 		}},
+		{"/cds-services/:id/feedback", map[string]func(*Handler, echo.Context) error{
+			http.MethodPost: (*Handler).feedback,
+		}},
 	}
 }
 
-// Register mounts GET /cds-services and POST /cds-services/:id on g. Errors are
+// Register mounts the protocol's paths, /cds-services and below, on g. Errors are
 // answered here, so that g's error handler does not see them.
 func (h *Handler) Register(g *echo.Group) {
 	for _, r := range routes() {
@@ -186,6 +199,7 @@ func (h *Handler) Register(g *echo.Group) {
 
 func (h *Handler) discover(c echo.Context) error {
 	if _, err := h.client(c.Request()); err != nil {
+		h.options.Logger.LogAttrs(c.Request().Context(), slog.LevelWarn, "cds discovery", append([]slog.Attr{slog.Int("status", http.StatusUnauthorized)}, failure(err)...)...)
 		return err
 	}
 	return c.Blob(http.StatusOK, jsonType, h.discovery)
@@ -201,6 +215,20 @@ func (h *Handler) client(r *http.Request) (*Client, error) {
 		return nil, &Error{Kind: Unauthenticated, Message: "no valid credentials", Cause: err}
 	}
 	return client, nil
+}
+
+// authorized says which service is called, and by whom. Who may not call does not
+// learn which services there are.
+func (h *Handler) authorized(c echo.Context) (*Service, *Client, error) {
+	service := h.byID[c.Param("id")]
+	client, err := h.client(c.Request())
+	if err != nil {
+		return service, nil, err
+	}
+	if service == nil {
+		return nil, client, Errorf(NotFound, "there is no service of this id; GET /cds-services lists them")
+	}
+	return service, client, nil
 }
 
 // call serves POST /cds-services/:id, https://cds-hooks.hl7.org/2.0/#calling-a-cds-service.
@@ -227,17 +255,17 @@ func (h *Handler) call(c echo.Context) error {
 
 // answer does the work of a call and notes in record what the log should say.
 func (h *Handler) answer(c echo.Context, record *Call) (*Response, error) {
-	id := c.Param("id")
-	service := h.byID[id]
-	if service == nil {
-		return nil, Errorf(NotFound, "there is no service of this id; GET /cds-services lists them")
+	service, client, err := h.authorized(c)
+	if service != nil {
+		record.Service = service.ID
 	}
-	record.Service = service.ID
-	client, err := h.client(c.Request())
+	if client != nil {
+		record.Client = client.Name
+	}
 	if err != nil {
 		return nil, err
 	}
-	body, err := h.body(c)
+	body, err := h.body(c, h.options.MaxBody)
 	if err != nil {
 		return nil, err
 	}
@@ -253,9 +281,6 @@ func (h *Handler) answer(c echo.Context, record *Call) (*Response, error) {
 		return nil, Errorf(Invalid, "hook: this service answers %s, not what was sent", service.Hook)
 	}
 	request.Client = client
-	if client != nil {
-		record.Client = client.Name
-	}
 	response, err := guard(c.Request().Context(), service, request)
 	if err != nil {
 		return nil, err
@@ -271,8 +296,8 @@ func (h *Handler) answer(c echo.Context, record *Call) (*Response, error) {
 	return response, nil
 }
 
-// body reads the request body up to the limit.
-func (h *Handler) body(c echo.Context) ([]byte, error) {
+// body reads the request body up to a limit in bytes.
+func (h *Handler) body(c echo.Context, most int64) ([]byte, error) {
 	r := c.Request()
 	if !isJSON(r.Header.Get(echo.HeaderContentType)) {
 		return nil, Errorf(UnsupportedMedia, "send the request as application/json")
@@ -280,11 +305,11 @@ func (h *Handler) body(c echo.Context) ([]byte, error) {
 	if coding := r.Header.Get(echo.HeaderContentEncoding); coding != "" && !strings.EqualFold(coding, "identity") {
 		return nil, Errorf(UnsupportedMedia, "send the request without Content-Encoding")
 	}
-	tooLarge := Errorf(TooLarge, "the request body is larger than %d bytes", h.options.MaxBody)
-	if r.ContentLength > h.options.MaxBody {
+	tooLarge := Errorf(TooLarge, "the request body is larger than %d bytes", most)
+	if r.ContentLength > most {
 		return nil, tooLarge
 	}
-	data, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, h.options.MaxBody))
+	data, err := io.ReadAll(http.MaxBytesReader(c.Response(), r.Body, most))
 	var limit *http.MaxBytesError
 	switch {
 	case errors.As(err, &limit):

@@ -28,6 +28,7 @@ type caller struct {
 	echo  *echo.Echo
 	log   bytes.Buffer
 	calls []Call
+	told  []Feedback
 }
 
 func start(t *testing.T, options Options, services ...Service) *caller {
@@ -38,6 +39,7 @@ func start(t *testing.T, options Options, services ...Service) *caller {
 	options.Clock = func() time.Time { return time.Date(2026, 2, 1, 10, 0, 0, 0, time.UTC) }
 	options.Logger = slog.New(slog.NewTextHandler(&c.log, nil))
 	options.OnCall = func(call Call) { c.calls = append(c.calls, call) }
+	options.OnFeedback = func(f Feedback) { c.told = append(c.told, f) }
 	h, err := NewHandler(services, options)
 	if err != nil {
 		t.Fatal(err)
@@ -143,7 +145,8 @@ func TestCalls(t *testing.T) {
 		{"too deep", "POST", "/cds-services/card", `{"hook":` + nested + `}`, 400, "nested deeper than"},
 		{"too large", "POST", "/cds-services/card", `{"hook":"` + strings.Repeat("x", 1<<16) + `"}`, 413, "larger than 65536 bytes"},
 		{"unknown service", "POST", "/cds-services/other", request(`{}`), 404, "GET /cds-services lists them"},
-		{"path below a service", "POST", "/cds-services/card/feedback", request(`{}`), 404, "no service of this id"},
+		{"feedback for an unknown service", "POST", "/cds-services/other/feedback", feedback(), 404, "GET /cds-services lists them"},
+		{"wrong method for feedback", "GET", "/cds-services/card/feedback", "", 405, "use OPTIONS, POST"},
 		{"wrong method for a service", "GET", "/cds-services/card", "", 405, "use OPTIONS, POST"},
 		{"wrong method for discovery", "POST", "/cds-services", request(`{}`), 405, "use GET, HEAD, OPTIONS"},
 		{"data missing", "POST", "/cds-services/missing", request(`{}`), 412, "prefetch.patient: needed"},
@@ -234,27 +237,53 @@ func TestDiscovery(t *testing.T) {
 	}
 }
 
+// refused is an error with a check, as package auth has them.
+type refused struct{}
+
+func (refused) Error() string { return "the client's token is too old" }
+func (refused) Check() string { return "exp" }
+
 func TestClientIsAskedEverywhere(t *testing.T) {
 	var seen *Client
 	service := testServices()[0]
 	service.Answer = func(_ context.Context, r *Request) (*Response, error) { seen = r.Client; return nil, nil }
 	c := start(t, Options{Client: func(r *http.Request) (*Client, error) {
 		if r.Header.Get("Authorization") == "" {
-			return nil, errors.New("token of jane expired")
+			return nil, fmt.Errorf("wrapped: %w", refused{})
 		}
 		return &Client{Name: "ehr", SharesPatientIDs: true}, nil
 	}}, service)
-	for _, call := range [][2]string{{"GET", "/cds-services"}, {"POST", "/cds-services/card"}} {
-		w := c.do(call[0], call[1], request(`{}`))
-		if w.Code != 401 || w.Header().Get("WWW-Authenticate") == "" || strings.Contains(w.Body.String(), "jane") {
-			t.Errorf("%s without credentials: %d %s", call[1], w.Code, w.Body)
+	for i, call := range [][3]string{
+		{"GET", "/cds-services", ""},
+		{"HEAD", "/cds-services", ""},
+		{"POST", "/cds-services/card", request(`{}`)},
+		{"POST", "/cds-services/card", "not JSON"},
+		{"POST", "/cds-services/none", request(`{}`)},
+		{"POST", "/cds-services/card/feedback", feedback(told1)},
+		{"POST", "/cds-services/none/feedback", feedback(told1)},
+	} {
+		w := c.do(call[0], call[1], call[2])
+		if w.Code != 401 || w.Header().Get("WWW-Authenticate") != "Bearer" || strings.Contains(w.Body.String(), "old") || strings.Contains(w.Body.String(), "exp") {
+			t.Errorf("%s %s without credentials: %d %s", call[0], call[1], w.Code, w.Body)
+		}
+		lines := strings.Split(strings.TrimSpace(c.log.String()), "\n")
+		if len(lines) != i+1 || !strings.Contains(lines[i], "level=WARN") || !strings.Contains(lines[i], "check=exp") || !strings.Contains(lines[i], "status=401") {
+			t.Errorf("%s %s: the log does not say which check failed: %s", call[0], call[1], &c.log)
 		}
 	}
-	if w := c.do("OPTIONS", "/cds-services/card", ""); w.Code != 204 {
-		t.Errorf("preflight without credentials: status %d", w.Code)
+	for _, path := range []string{"/cds-services", "/cds-services/card", "/cds-services/card/feedback"} {
+		if w := c.do("OPTIONS", path, ""); w.Code != 204 {
+			t.Errorf("preflight of %s without credentials: status %d", path, w.Code)
+		}
+	}
+	if w := c.do("GET", "/cds-services", "", "Authorization", "Bearer x"); w.Code != 200 {
+		t.Errorf("discovery with credentials: %d", w.Code)
 	}
 	if w := c.do("POST", "/cds-services/card", request(`{}`), "Authorization", "Bearer x"); w.Code != 200 || seen == nil || !seen.SharesPatientIDs {
 		t.Errorf("with credentials: %d, client %+v", w.Code, seen)
+	}
+	if w := c.do("POST", "/cds-services/card/feedback", feedback(told1), "Authorization", "Bearer x"); w.Code != 200 || len(c.told) == 0 || c.told[len(c.told)-1].Client != "ehr" {
+		t.Errorf("feedback with credentials: %d, %+v", w.Code, c.told)
 	}
 }
 
@@ -286,6 +315,7 @@ func TestCORS(t *testing.T) {
 			for _, w := range []*httptest.ResponseRecorder{
 				c.do("POST", "/cds-services/card", request(`{}`), "Origin", origin),
 				c.do("POST", "/cds-services/error", request(`{}`), "Origin", origin),
+				c.do("POST", "/cds-services/card/feedback", feedback(told1), "Origin", origin),
 			} {
 				if got := w.Header().Get("Access-Control-Allow-Origin"); got != test.want {
 					t.Errorf("call: origin %q, want %q", got, test.want)
@@ -347,6 +377,7 @@ func TestNewHandlerRefuses(t *testing.T) {
 		{"no description", change(func(s *Service) { s.Description = "" }), "no description"},
 		{"no Answer", change(func(s *Service) { s.Answer = nil }), "no Answer"},
 		{"an empty prefetch key", change(func(s *Service) { s.Prefetch = map[string]string{"": "x"} }), "empty prefetch"},
+		{"an override reason without display", change(func(s *Service) { s.OverrideReasons = []Coding{{System: "s", Code: "c"}} }), "override reason"},
 		{"a token of version 3", change(func(s *Service) { s.Prefetch = map[string]string{"x": "Observation?date=gt{{today()}}"} }), "not a prefetch token"},
 		{"a token inside a resource", change(func(s *Service) { s.Prefetch = map[string]string{"x": "Medication/{{context.draftOrders.entry.id}}"} }), "not a prefetch token"},
 	}
@@ -361,27 +392,4 @@ func TestNewHandlerRefuses(t *testing.T) {
 	if _, err := NewHandler(nil, Options{}); err == nil {
 		t.Error("a handler without ids and clock was made")
 	}
-}
-
-func FuzzRequest(f *testing.F) {
-	f.Add([]byte(request(`{}`)))
-	f.Add([]byte(request(`{"prefetch":{"a":null,"b":{"resourceType":"Bundle"},"c":"<html>"},"extension":{}}`)))
-	f.Add([]byte(request(`{"fhirServer":"https://ehr.example.org","fhirAuthorization":{"access_token":"t","expires_in":1e300}}`)))
-	f.Add([]byte(`{"hook":"\ud800","hookInstance":"\u0000","context":{}}`))
-	f.Add([]byte(strings.Repeat(`{"a":[`, 80)))
-	f.Fuzz(func(t *testing.T, body []byte) {
-		request, _, err := readRequest(body)
-		if err != nil {
-			if kindOf(err) != Invalid {
-				t.Errorf("error of kind %d: %v", kindOf(err), err)
-			}
-			return
-		}
-		if request.Hook == "" || request.HookInstance == "" || !isObject(request.Context) {
-			t.Errorf("accepted %+v", request)
-		}
-		if request.Authorization != nil && request.FHIRServer == "" {
-			t.Error("accepted an authorization without a server")
-		}
-	})
 }

@@ -5,8 +5,11 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
+	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -95,11 +98,7 @@ func (h *Handler) report(ctx context.Context, call Call, err error) {
 		if call.Status >= http.StatusInternalServerError {
 			level = slog.LevelError
 		}
-		attrs = append(attrs, slog.String("error", err.Error()))
-		var p *panicked
-		if errors.As(err, &p) {
-			attrs = append(attrs, slog.String("stack", string(p.stack)))
-		}
+		attrs = append(attrs, failure(err)...)
 	}
 	h.options.Logger.LogAttrs(ctx, level, "cds call", attrs...)
 	if h.options.OnCall != nil {
@@ -107,12 +106,87 @@ func (h *Handler) report(ctx context.Context, call Call, err error) {
 	}
 }
 
-// LoggableInstance returns a hookInstance that may stand in a log: a UUID as it is,
-// anything else as a hash, since free text might name a patient.
-func LoggableInstance(hookInstance string) string {
-	if hookInstance == "" || isUUID(hookInstance) {
-		return strings.ToLower(hookInstance)
+// failure is what the log says about an error: which check a caller's
+// credentials did not pass, and where a service panicked.
+func failure(err error) []slog.Attr {
+	attrs := []slog.Attr{slog.String("error", err.Error())}
+	var refused interface{ Check() string }
+	if errors.As(err, &refused) {
+		attrs = append(attrs, slog.String("check", refused.Check()))
 	}
-	sum := sha256.Sum256([]byte(hookInstance))
+	var p *panicked
+	if errors.As(err, &p) {
+		attrs = append(attrs, slog.String("stack", string(p.stack)))
+	}
+	return attrs
+}
+
+// mostLogged is how many cards one line about feedback names.
+const mostLogged = 20
+
+// reportFeedback writes the one line a request with feedback has in the log, and
+// tells OnFeedback.
+func (h *Handler) reportFeedback(ctx context.Context, f *Feedback, err error) {
+	level := slog.LevelInfo
+	attrs := []slog.Attr{
+		slog.String("service", f.Service),
+		slog.Int("status", f.Status),
+		slog.Float64("duration_ms", float64(f.Duration.Microseconds())/1000),
+	}
+	if f.Client != "" {
+		attrs = append(attrs, slog.String("client", f.Client))
+	}
+	if err != nil {
+		level = slog.LevelWarn
+		attrs = append(attrs, failure(err)...)
+	} else {
+		attrs = append(attrs, f.attrs()...)
+	}
+	h.options.Logger.LogAttrs(ctx, level, "cds feedback", attrs...)
+	if h.options.OnFeedback != nil {
+		h.options.OnFeedback(*f)
+	}
+}
+
+// attrs are the figures of feedback: what is new by outcome and by reason, how
+// much was told before, and which cards it is about.
+func (f *Feedback) attrs() []slog.Attr {
+	count, reasons, repeated := map[string]int{}, map[string]int{}, 0
+	var cards []string
+	for _, o := range f.Outcomes {
+		if len(cards) < mostLogged && !slices.Contains(cards, o.Card) {
+			cards = append(cards, o.Card)
+		}
+		if o.Repeated {
+			repeated++
+			continue
+		}
+		count[o.Outcome]++
+		if o.Reason != "" {
+			reasons[o.Reason]++
+		}
+	}
+	attrs := []slog.Attr{slog.Int(Accepted, count[Accepted]), slog.Int(Overridden, count[Overridden])}
+	if repeated > 0 {
+		attrs = append(attrs, slog.Int("repeated", repeated))
+	}
+	if len(reasons) > 0 {
+		words := make([]string, 0, len(reasons))
+		for _, code := range slices.Sorted(maps.Keys(reasons)) {
+			words = append(words, fmt.Sprintf("%s: %d", code, reasons[code]))
+		}
+		attrs = append(attrs, slog.String("reasons", strings.Join(words, "; ")))
+	}
+	return append(attrs, slog.String("cards", strings.Join(cards, " ")))
+}
+
+// LoggableInstance returns an id of a caller's, such as a hookInstance or the
+// UUID of a card, as it may stand in a log: a UUID as it is, anything else as a
+// hash, since free text might name a patient.
+func LoggableInstance(id string) string {
+	if id == "" || isUUID(id) {
+		return strings.ToLower(id)
+	}
+	sum := sha256.Sum256([]byte(id))
 	return "sha256:" + hex.EncodeToString(sum[:8])
 }

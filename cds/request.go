@@ -39,30 +39,16 @@ func marshal(v any) ([]byte, error) {
 //
 // https://cds-hooks.hl7.org/2.0/#http-request_1
 func readRequest(body []byte) (*Request, []string, error) {
-	if depth(body) > MaxDepth {
-		return nil, nil, Errorf(Invalid, "the request is nested deeper than %d levels", MaxDepth)
-	}
-	var wire struct {
-		Hook         json.RawMessage `json:"hook"`
-		HookInstance json.RawMessage `json:"hookInstance"`
-		FHIRServer   json.RawMessage `json:"fhirServer"`
-		Auth         json.RawMessage `json:"fhirAuthorization"`
-		Context      json.RawMessage `json:"context"`
-		Prefetch     json.RawMessage `json:"prefetch"`
-		Extension    json.RawMessage `json:"extension"`
-	}
-	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
-		return nil, nil, Errorf(Invalid, "the request is not a JSON object")
-	}
-	if err := json.Unmarshal(body, &wire); err != nil {
-		return nil, nil, syntax(err)
+	wire, err := readObject(body)
+	if err != nil {
+		return nil, nil, err
 	}
 	request := &Request{
-		HookInstance: text(wire.HookInstance),
-		Hook:         text(wire.Hook),
-		FHIRServer:   text(wire.FHIRServer),
-		Context:      wire.Context,
-		Extension:    wire.Extension,
+		HookInstance: text(wire["hookInstance"]),
+		Hook:         text(wire["hook"]),
+		FHIRServer:   text(wire["fhirServer"]),
+		Context:      wire["context"],
+		Extension:    wire["extension"],
 	}
 	var notes []string
 	if request.HookInstance == "" {
@@ -74,16 +60,16 @@ func readRequest(body []byte) (*Request, []string, error) {
 	if request.Hook == "" {
 		return request, notes, Errorf(Invalid, "hook: required; the name of the hook that fired")
 	}
-	if !isObject(wire.Context) {
+	if !isObject(request.Context) {
 		return request, notes, Errorf(Invalid, "context: required; an object")
 	}
-	if !absent(wire.Prefetch) {
-		if err := json.Unmarshal(wire.Prefetch, &request.Prefetch); err != nil {
+	if prefetch := wire["prefetch"]; !absent(prefetch) {
+		if err := json.Unmarshal(prefetch, &request.Prefetch); err != nil {
 			return request, notes, Errorf(Invalid, "prefetch: must be an object of prefetch keys")
 		}
 	}
-	if !absent(wire.Auth) {
-		auth, err := readAuthorization(wire.Auth, request)
+	if offer := wire["fhirAuthorization"]; !absent(offer) {
+		auth, err := readAuthorization(offer, request)
 		if err != nil {
 			return request, notes, err
 		}
@@ -95,9 +81,26 @@ func readRequest(body []byte) (*Request, []string, error) {
 	return request, notes, nil
 }
 
+// readObject decodes the members of a body that must be a JSON object. Their
+// names count as they are written: to a struct "PatientID" would be "patientId"
+// too. The error is Invalid.
+func readObject(body []byte) (map[string]json.RawMessage, error) {
+	if depth(body) > MaxDepth {
+		return nil, Errorf(Invalid, "the request is nested deeper than %d levels", MaxDepth)
+	}
+	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
+		return nil, Errorf(Invalid, "the request is not a JSON object")
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(body, &members); err != nil {
+		return nil, syntax(err)
+	}
+	return members, nil
+}
+
 // readAuthorization reads the offer of a token. A member that is missing or of
 // the wrong type costs no card: this server does not use the token yet. What
-// contradicts itself is refused.
+// names another patient than the context, or may do so, is refused.
 func readAuthorization(raw json.RawMessage, request *Request) (*Authorization, error) {
 	var wire map[string]json.RawMessage
 	if err := json.Unmarshal(raw, &wire); err != nil {
@@ -120,14 +123,36 @@ func readAuthorization(raw json.RawMessage, request *Request) (*Authorization, e
 	if auth.TokenType != "" && !strings.EqualFold(auth.TokenType, "Bearer") {
 		return nil, Errorf(Invalid, "fhirAuthorization.token_type: must be Bearer")
 	}
-	var context struct {
-		PatientID json.RawMessage `json:"patientId"`
-	}
-	_ = json.Unmarshal(request.Context, &context) // it is an object; a patientId of another type reads as absent
-	if patient := PatientID(text(context.PatientID)); patient != "" && auth.Patient != "" && PatientID(auth.Patient) != patient {
-		return nil, Errorf(Invalid, "fhirAuthorization.patient and context.patientId name different patients")
+	if err := samePatient(wire["patient"], request.Context); err != nil {
+		return nil, err
 	}
 	return auth, nil
+}
+
+// samePatient compares the patient a token is for with the patient of the
+// context. Ids are compared as FHIR has it, with case; either may be written
+// with its type. What is no text cannot be compared and is refused, except that
+// a context without a patient is the service's to judge. The error is Invalid
+// and names nobody.
+func samePatient(claimed, context json.RawMessage) error {
+	if absent(claimed) || string(claimed) == `""` {
+		return nil
+	}
+	if claimed[0] != '"' {
+		return Errorf(Invalid, "fhirAuthorization.patient: must be the id of a patient, as a text")
+	}
+	var members map[string]json.RawMessage
+	_ = json.Unmarshal(context, &members) // it is an object
+	id := members["patientId"]
+	switch {
+	case absent(id):
+		return nil
+	case id[0] != '"':
+		return Errorf(Invalid, "context.patientId: must be the id of a patient, as a text")
+	case PatientID(text(claimed)) != PatientID(text(id)):
+		return Errorf(Invalid, "fhirAuthorization.patient and context.patientId name different patients")
+	}
+	return nil
 }
 
 // PatientID returns the logical id of a patient that a client wrote as "123" or

@@ -238,3 +238,24 @@ func TestNoAdviceIsLost(t *testing.T) {
 		}
 	})
 }
+
+// Feedback is counted by the reasons the service names: they are those its
+// cards offer.
+func TestOverrideReasonsAreThoseOfTheService(t *testing.T) {
+	named := All(config(t))[0].OverrideReasons
+	offered := false
+	for _, kind := range []pgx.AdviceKind{pgx.Recommend, pgx.Choices, pgx.Partial} {
+		advice := wholeAdvice()
+		advice.Kind = kind
+		s, _ := advising(t, []pgx.Advice{advice})
+		for _, reason := range answered(t, s).Cards[0].OverrideReasons {
+			offered = true
+			if !slices.Contains(named, reason) {
+				t.Errorf("the service does not name %s", reason.Code)
+			}
+		}
+	}
+	if !offered {
+		t.Error("no card offers a reason")
+	}
+}

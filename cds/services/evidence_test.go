@@ -128,8 +128,11 @@ func TestOwnRecords(t *testing.T) {
 		{"an unknown caller", func(*cds.Request, *records, *Config) {}, 0, "", "", allGenomic + ": " + notOurs},
 		{"a caller who shares our ids", func(r *cds.Request, _ *records, _ *Config) { r.Client = &cds.Client{SharesPatientIDs: true} }, 13, "stored", "this server's records", ""},
 		{"a named caller who does not", func(r *cds.Request, _ *records, _ *Config) { r.Client = &cds.Client{Name: "ehr"} }, 0, "", "", allGenomic + ": " + notOurs},
-		{"our own FHIR base", func(r *cds.Request, _ *records, _ *Config) { r.FHIRServer = "https://STARLING.example/fhir/" }, 13, "stored", "this server's records", ""},
-		{"another base that starts alike", func(r *cds.Request, _ *records, _ *Config) { r.FHIRServer = "https://starling.example/fhir2" }, 0, "", "", allGenomic + ": " + notOurs},
+		{"an unknown caller that claims our own FHIR base", func(r *cds.Request, _ *records, _ *Config) { r.FHIRServer = "https://starling.example/fhir" }, 0, "", "", allGenomic + ": " + notOurs},
+		{"a named caller that claims our own FHIR base", func(r *cds.Request, _ *records, _ *Config) {
+			r.Client, r.FHIRServer = &cds.Client{Name: "ehr"}, "https://starling.example/fhir"
+			r.Authorization = &cds.Authorization{AccessToken: "t", Patient: "p1"}
+		}, 0, "", "", allGenomic + ": " + notOurs},
 		{"no store", func(r *cds.Request, _ *records, c *Config) {
 			c.Records = nil
 			r.Client = &cds.Client{SharesPatientIDs: true}
@@ -196,6 +199,9 @@ func TestOwnRecords(t *testing.T) {
 					t.Errorf("a token is left in %s", query)
 				}
 			}
+			if slices.ContainsFunc(store.about, func(id string) bool { return id != "p1" }) {
+				t.Errorf("asked about %q", store.about)
+			}
 		})
 	}
 }
@@ -225,6 +231,9 @@ func TestReferencesIntoOwnRecords(t *testing.T) {
 	if len(asked.Reports) != 2 || asked.Reports[0].Laboratory != "Northgate Genomics" || !asked.Reports[0].Tumour || asked.Reports[1].Laboratory != "" || asked.Reports[1].Tumour {
 		t.Errorf("reports %+v", asked.Reports)
 	}
+	if slices.ContainsFunc(store.about, func(id string) bool { return id != "p1" }) {
+		t.Errorf("asked about %q", store.about)
+	}
 	store.asked = nil
 	req.Client = nil
 	if _, err := s.answer(t.Context(), req); err != nil || len(store.asked) != 0 {
@@ -249,7 +258,7 @@ func TestSlowStore(t *testing.T) {
 
 type stuck struct{}
 
-func (stuck) Query(ctx context.Context, _ string) ([][]byte, bool, error) {
+func (stuck) Query(ctx context.Context, _, _ string) ([][]byte, bool, error) {
 	<-ctx.Done()
 	return nil, false, ctx.Err()
 }

@@ -31,7 +31,6 @@ func config(tb testing.TB) Config {
 	var lock sync.Mutex
 	return Config{
 		Knowledge:      k,
-		OwnBase:        "https://starling.example/fhir",
 		RecordsTimeout: time.Minute,
 		Clock:          func() time.Time { return today },
 		NewID: func() string {
@@ -116,12 +115,14 @@ type records struct {
 	partly  map[string]bool
 	err     error
 	asked   []string
+	about   []string // the patients it was asked about
 }
 
-func (r *records) Query(_ context.Context, query string) ([][]byte, bool, error) {
+func (r *records) Query(_ context.Context, patientID, query string) ([][]byte, bool, error) {
 	r.lock.Lock()
 	defer r.lock.Unlock()
 	r.asked = append(r.asked, query)
+	r.about = append(r.about, patientID)
 	if r.err != nil {
 		return nil, false, r.err
 	}

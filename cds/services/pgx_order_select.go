@@ -31,9 +31,10 @@ func pgxOrderSelect(config Config) cds.Service {
 		Description: "Compares the drug that is being ordered with the patient's pharmacogenomic results and shows what CPIC guidelines advise, " +
 			"with the evidence it rests on. Standard dosing gives no card.",
 		UsageRequirements: "Send as much of the prefetch as you can; every key is optional. What is not sent is read from this server's own records " +
-			"only if the patient's id is known to be one of theirs. Otherwise the card says what could not be searched.",
-		Prefetch: prefetch,
-		Answer:   s.answer,
+			"only for callers that are known to share its patient ids. Otherwise the card says what could not be searched.",
+		Prefetch:        prefetch,
+		OverrideReasons: overrideReasons(),
+		Answer:          s.answer,
 	}
 }
 

@@ -2,7 +2,6 @@ package services
 
 import (
 	"context"
-	"net/url"
 	"slices"
 	"strings"
 	"sync"
@@ -13,29 +12,18 @@ import (
 )
 
 // mayAsk decides whether the caller's patient id is certain to be one of ours,
-// and if not, says why in words that follow a comma.
+// and if not, says why in words that follow a comma. Only who the caller proved
+// to be counts: a fhirServer that is ours is a claim everybody can make.
 func (s *orderSelect) mayAsk(req *cds.Request, patientID string) (bool, string) {
 	switch {
 	case s.config.Records == nil:
 		return false, ""
 	case !fhir.ValidID(patientID):
 		return false, ", and the patient's id cannot be one of this server's"
-	case req.Client != nil && req.Client.SharesPatientIDs, sameBase(req.FHIRServer, s.config.OwnBase):
+	case req.Client != nil && req.Client.SharesPatientIDs:
 		return true, ""
 	}
 	return false, ", and this server's own records were not searched because the patient's id is not known to be one of theirs"
-}
-
-// sameBase compares base URLs, ignoring the case of the host and a trailing
-// slash.
-func sameBase(a, b string) bool {
-	if a == "" || b == "" {
-		return false
-	}
-	ua, errA := url.Parse(a)
-	ub, errB := url.Parse(b)
-	return errA == nil && errB == nil && ua.Host != "" && strings.EqualFold(ua.Scheme, ub.Scheme) && strings.EqualFold(ua.Host, ub.Host) &&
-		strings.TrimRight(ua.Path, "/") == strings.TrimRight(ub.Path, "/") && ua.RawQuery == "" && ub.RawQuery == ""
 }
 
 // askRecords asks our own store for the open sources, all at once. The patient
@@ -56,7 +44,7 @@ func (s *orderSelect) askRecords(ctx context.Context, ev *evidence, list []sourc
 		wait.Go(func() {
 			a := &answers[i]
 			query := strings.ReplaceAll(list[which].query, patientToken, ev.patientID)
-			a.resources, a.complete, a.err = s.config.Records.Query(ctx, query)
+			a.resources, a.complete, a.err = s.config.Records.Query(ctx, ev.patientID, query)
 		})
 	}
 	wait.Wait()
@@ -108,7 +96,7 @@ func (s *orderSelect) follow(ctx context.Context, ev *evidence, drafts *resource
 	var wait sync.WaitGroup
 	for i, reference := range wanted {
 		wait.Go(func() {
-			resources, _, err := s.config.Records.Query(ctx, reference)
+			resources, _, err := s.config.Records.Query(ctx, ev.patientID, reference)
 			if err == nil {
 				read[i] = resources
 			} else if kind := fhir.KindOf(err); kind != fhir.NotFound && kind != fhir.Deleted {

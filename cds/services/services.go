@@ -25,10 +25,6 @@ type Config struct {
 	Knowledge *pgx.Knowledge
 	// Records is our own store; nil if there is none to ask.
 	Records Records
-	// OwnBase is the base URL of our own FHIR API, such as
-	// "https://starling.example.org/fhir". A caller whose fhirServer this is
-	// speaks of our patients.
-	OwnBase string
 	// RecordsTimeout is how long our own store may take before advice is given
 	// without it; 0 means DefaultRecordsTimeout.
 	RecordsTimeout time.Duration
@@ -51,10 +47,12 @@ const DefaultRecordsTimeout = 400 * time.Millisecond
 // Records answers FHIR queries such as "Patient/p1" and
 // "Observation?patient=p1&code=…" from our own store.
 type Records interface {
-	// Query returns the resources as JSON; complete is false if there are more
-	// than were returned. A resource that is not there is no resources or an
-	// error of kind fhir.NotFound.
-	Query(ctx context.Context, query string) (resources [][]byte, complete bool, err error)
+	// Query returns resources as JSON; complete is false if there are more than
+	// were returned. Nothing is returned that concerns another patient than the
+	// one of this logical id, whatever the query asks for: that is not there. A
+	// resource that is not there is no resources or an error of kind
+	// fhir.NotFound.
+	Query(ctx context.Context, patientID, query string) (resources [][]byte, complete bool, err error)
 }
 
 // All lists the services.

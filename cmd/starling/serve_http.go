@@ -56,7 +56,7 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 	}
 	hooks, err := cds.NewHandler(
 		services.All(services.Config{
-			Knowledge: knowledge, Records: records{api}, OwnBase: s.base, Policy: policy,
+			Knowledge: knowledge, Records: records{api, registry}, Policy: policy,
 			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log, OnUnmapped: s.metrics.unmappedOrder,
 		}),
 		cds.Options{
