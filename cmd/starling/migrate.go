@@ -205,6 +205,7 @@ func (r *migration) copy(ctx context.Context, behind store.Place) error {
 	if err != nil {
 		return err
 	}
+	r.say.line("copying %d versions", total)
 	group, ctx := errgroup.WithContext(ctx)
 	exported, indexed := make(chan []store.Version), make(chan []store.Version)
 	group.Go(func() error {
