@@ -28,6 +28,8 @@ type metrics struct {
 	calls    *prometheus.HistogramVec
 	cards    *prometheus.CounterVec
 	unmapped *prometheus.CounterVec
+	refused  *prometheus.CounterVec
+	feedback *prometheus.CounterVec
 }
 
 // seconds are the buckets of durations, from a read out of memory to a large
@@ -62,13 +64,19 @@ func newMetrics(b build) *metrics {
 		unmapped: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "starling_cds_unmapped_orders_total", Help: "Codes of draft orders whose drug is not in the product tables.",
 		}, []string{"vocabulary"}),
+		refused: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "starling_auth_refused_total", Help: "Tokens refused, by the first check they did not pass.",
+		}, []string{"check"}),
+		feedback: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "starling_hook_feedback_total", Help: "What users did with cards, as CDS clients told, each once.",
+		}, []string{"service", "outcome", "reason"}),
 	}
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "starling_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "goversion": b.Go},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, m.unmapped, info,
+	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, m.unmapped, m.refused, m.feedback, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -161,3 +169,16 @@ func (s *meteredStore) Write(ctx context.Context, changes []store.Change) ([]*fh
 
 // unmappedOrder counts a code of an order that is not in the product tables.
 func (m *metrics) unmappedOrder(vocabulary string) { m.unmapped.WithLabelValues(vocabulary).Inc() }
+
+// refusedToken counts a token that did not pass a check.
+func (m *metrics) refusedToken(check string) { m.refused.WithLabelValues(check).Inc() }
+
+// toldFeedback counts what became of cards. Outcomes that were told before were
+// counted then. Reasons are codes that the cards offer.
+func (m *metrics) toldFeedback(f cds.Feedback) {
+	for _, outcome := range f.Outcomes {
+		if !outcome.Repeated {
+			m.feedback.WithLabelValues(f.Service, outcome.Outcome, outcome.Reason).Inc()
+		}
+	}
+}

@@ -255,7 +255,7 @@ func (s *server) open(ctx context.Context) (closeStore func() error, err error) 
 		return closeStore, err
 	}
 	s.health.watch(data)
-	app, err := s.application(data, registry, gate, knowledge)
+	app, err := s.application(ctx, data, registry, gate, knowledge)
 	if err != nil {
 		return closeStore, err
 	}

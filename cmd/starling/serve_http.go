@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"html/template"
@@ -24,6 +25,7 @@ import (
 	"github.com/starling-fhir/starling/fhir/rest"
 	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
+	"github.com/starling-fhir/starling/profiles"
 )
 
 // fhirPath is where the FHIR API is.
@@ -34,9 +36,13 @@ const fhirPath = "/fhir"
 const gzipFrom = 1400
 
 // application wires the FHIR API and the CDS services over a store.
-func (s *server) application(data store.Store, registry *search.Registry, gate *resource.Gate, knowledge *pgx.Knowledge) (http.Handler, error) {
+func (s *server) application(ctx context.Context, data store.Store, registry *search.Registry, gate *resource.Gate, knowledge *pgx.Knowledge) (http.Handler, error) {
 	if !s.settings.InsecureNoAuth {
 		return nil, usageError("tokens cannot be checked yet") // the next commits do
+	}
+	supported, err := profiles.Supported()
+	if err != nil {
+		return nil, err
 	}
 	everything := func(echo.Context) (search.Access, error) { return search.FullAccess(), nil }
 	api, err := rest.New(rest.Config{
@@ -46,8 +52,12 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
 		Security: rest.Security{Description: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth)."},
 		Version:  thisBuild().Version,
+		Profiles: supported,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.installProfiles(ctx, api); err != nil {
 		return nil, err
 	}
 	policy, err := knowledge.NewPolicy(s.settings.OffGene, s.settings.OffDrug, s.settings.Severity)
@@ -63,7 +73,7 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 			// Callers have no names without authentication. They count as this
 			// server's own: their patient ids are its patient ids.
 			Client:  func(*http.Request) (*cds.Client, error) { return &cds.Client{SharesPatientIDs: true}, nil },
-			Origins: s.hookOrigins(), OnCall: s.metrics.call,
+			Origins: s.hookOrigins(), OnCall: s.metrics.call, OnFeedback: s.metrics.toldFeedback,
 			Logger: s.log, Clock: s.main.Now, NewID: uuid.NewString,
 		})
 	if err != nil {
@@ -79,6 +89,27 @@ func (s *server) application(data store.Store, registry *search.Registry, gate *
 		return fhir.Errorf(fhir.NotFound, "there is nothing at this URL; the FHIR API is at %s", fhirPath)
 	})
 	return e, nil
+}
+
+// installProfiles stores the profiles that this program reads and writes by, as
+// StructureDefinitions to read and search.
+func (s *server) installProfiles(ctx context.Context, api *rest.Server) error {
+	definitions, err := profiles.Definitions()
+	if err != nil {
+		return err
+	}
+	docs := make([][]byte, len(definitions))
+	for i := range definitions {
+		docs[i] = definitions[i].JSON
+	}
+	changed, err := api.Install(ctx, docs)
+	if err != nil {
+		return fmt.Errorf("profiles: %w", err)
+	}
+	if changed > 0 {
+		s.log.Info("profiles stored", "changed", changed, "of", len(docs))
+	}
+	return nil
 }
 
 // hookOrigins are the web origins whose pages may call the CDS services. An
@@ -138,14 +169,14 @@ func (s *server) publicHandler(addr string) (http.Handler, error) {
 	return s.onlyOwnNames(addr, guarded), nil
 }
 
-// privateHandler answers on --metrics-listen.
+// privateHandler answers on --metrics-listen. The command line is not among the
+// profiles: it may hold a password.
 func (s *server) privateHandler(addr string) http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /livez", s.health.live)
 	mux.HandleFunc("GET /readyz", s.health.ready)
 	mux.Handle("GET /metrics", s.metrics.handler())
 	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
-	mux.HandleFunc("GET /debug/pprof/cmdline", pprof.Cmdline)
 	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)

@@ -48,7 +48,7 @@ func TestServe(t *testing.T) {
 		{"metrics", "GET", "/metrics", "", nil, 200, `http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="404",http_route="/*"} 1`},
 		{"writes", "GET", "/metrics", "", nil, 200, `starling_resource_writes_total{type="Patient"} 1`},
 		{"searches", "GET", "/metrics", "", nil, 200, `starling_search_duration_seconds_count{type="Patient"} 1`},
-		{"operations", "GET", "/metrics", "", nil, 200, `starling_store_operation_duration_seconds_count{op="write"} 1`},
+		{"operations, that which stores the profiles too", "GET", "/metrics", "", nil, 200, `starling_store_operation_duration_seconds_count{op="write"} 2`},
 		{"build", "GET", "/metrics", "", nil, 200, `starling_build_info{`},
 		{"no pprof here", "GET", "/debug/pprof/", "", nil, 404, "OperationOutcome"},
 		{"another name", "GET", "/fhir/Patient/secretid", "", []string{"Host", "evil.example"}, 421, "OperationOutcome"},
@@ -67,7 +67,10 @@ func TestServe(t *testing.T) {
 	if _, header, _ := r.do("GET", "/fhir/Patient/nobody", "", "Accept-Encoding", "gzip"); header.Get("Content-Encoding") != "" {
 		t.Errorf("a small answer is compressed: %v", header)
 	}
-	for _, path := range []string{"/fhir/metadata", "/cds-services"} {
+	if _, header, _ := r.do("GET", "/fhir/metadata", "", "Origin", "https://evil.example"); header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("the CapabilityStatement is kept from some origins: %v", header)
+	}
+	for _, path := range []string{"/fhir/Patient/secretid", "/cds-services"} {
 		if _, header, _ := r.do("GET", path, "", "Origin", "https://app.example"); header.Get("Access-Control-Allow-Origin") != "https://app.example" {
 			t.Errorf("%s: no CORS for a listed origin: %v", path, header)
 		}
