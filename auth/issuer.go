@@ -1,0 +1,177 @@
+package auth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coreos/go-oidc/v3/oidc"
+)
+
+// relearn is how old an issuer's metadata may get before it is fetched anew with
+// the keys.
+const relearn = time.Hour
+
+// smartPath is where a server says what it offers to SMART apps.
+const smartPath = "/.well-known/smart-configuration"
+
+// issuer is one authorization server whose tokens are taken.
+type issuer struct {
+	name  string // exactly what the claim iss must be
+	keys  *remoteKeys
+	fetch *fetcher
+	clock func() time.Time
+
+	mu       sync.Mutex
+	metadata *metadata // nil until the issuer has answered
+	learned  time.Time
+}
+
+// metadata is what an issuer says about itself.
+// https://openid.net/specs/openid-connect-discovery-1_0.html#ProviderMetadata
+// https://www.rfc-editor.org/rfc/rfc8414#section-2
+// https://hl7.org/fhir/smart-app-launch/conformance.html#metadata
+type metadata struct {
+	Issuer                string   `json:"issuer"`
+	JWKSURI               string   `json:"jwks_uri"`
+	AuthorizationEndpoint string   `json:"authorization_endpoint"`
+	TokenEndpoint         string   `json:"token_endpoint"`
+	RegistrationEndpoint  string   `json:"registration_endpoint"`
+	RevocationEndpoint    string   `json:"revocation_endpoint"`
+	IntrospectionEndpoint string   `json:"introspection_endpoint"`
+	ManagementEndpoint    string   `json:"management_endpoint"`
+	GrantTypes            []string `json:"grant_types_supported"`
+	ResponseTypes         []string `json:"response_types_supported"`
+	Scopes                []string `json:"scopes_supported"`
+	ChallengeMethods      []string `json:"code_challenge_methods_supported"`
+	TokenAuthMethods      []string `json:"token_endpoint_auth_methods_supported"`
+	TokenAuthAlgorithms   []string `json:"token_endpoint_auth_signing_alg_values_supported"`
+	// Capabilities are those of SMART, from the issuer's own SMART document.
+	Capabilities []string `json:"capabilities"`
+}
+
+func newIssuer(name string, fetch *fetcher, clock func() time.Time, logger *slog.Logger) *issuer {
+	i := &issuer{name: name, fetch: fetch, clock: clock}
+	i.keys = newRemoteKeys(name, fetch, i.locate, clock, logger)
+	return i
+}
+
+// checkIssuer finds out whether a text can be the URL of an issuer,
+// https://openid.net/specs/openid-connect-core-1_0.html#IssuerIdentifier.
+func checkIssuer(text string) error {
+	u, err := url.Parse(text)
+	switch {
+	case err != nil || u.Host == "" || u.Opaque != "":
+		return fmt.Errorf("the issuer %q is not an absolute URL", text)
+	case u.User != nil:
+		return errors.New("an issuer has a user name or password in its URL: leave it out")
+	case strings.ContainsAny(text, "?#"):
+		return fmt.Errorf("the issuer %q has a query or a fragment", text)
+	case !isSecure(u):
+		return fmt.Errorf("the issuer %q is not a URL with https; http is taken only within this machine", text)
+	}
+	return nil
+}
+
+// isSecure reports whether what is fetched from a URL cannot be changed on its
+// way: by https, or within this machine.
+func isSecure(u *url.URL) bool {
+	switch u.Scheme {
+	case "https":
+		return true
+	case "http":
+		ip := net.ParseIP(u.Hostname())
+		return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+	}
+	return false
+}
+
+// known returns the issuer's metadata; nil if it has never answered.
+func (i *issuer) known() *metadata {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	return i.metadata
+}
+
+// locate returns where the issuer's keys are, by its metadata, which it fetches
+// if it is not fresh.
+func (i *issuer) locate(ctx context.Context) (string, error) {
+	i.mu.Lock()
+	before, learned := i.metadata, i.learned
+	i.mu.Unlock()
+	if before != nil && i.clock().Sub(learned) < relearn {
+		return before.JWKSURI, nil
+	}
+	found, err := i.discover(ctx)
+	switch {
+	case err != nil && before != nil:
+		return before.JWKSURI, nil // its keys may still be where they were
+	case err != nil:
+		return "", err
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.metadata, i.learned = found, i.clock()
+	return found.JWKSURI, nil
+}
+
+// discover fetches the issuer's metadata.
+func (i *issuer) discover(ctx context.Context) (*metadata, error) {
+	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.fetch.client), i.name)
+	var mismatch *oidc.IssuerMismatchError
+	if errors.As(err, &mismatch) {
+		return nil, fmt.Errorf("its discovery document is that of the issuer %q; configure exactly that name if you mean it", mismatch.Discovered)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var found metadata
+	if err := provider.Claims(&found); err != nil {
+		return nil, errors.New("its discovery document has members of a wrong type")
+	}
+	if found.JWKSURI == "" {
+		return nil, errors.New("its discovery document has no jwks_uri")
+	}
+	if u, err := url.Parse(found.JWKSURI); err != nil || u.Host == "" || !isSecure(u) {
+		return nil, errors.New("the jwks_uri of its discovery document is not an absolute URL with https")
+	}
+	// What an issuer can do for SMART apps, only its SMART document says.
+	found.Capabilities = nil
+	return &found, nil
+}
+
+// learnSMART adds what the issuer's SMART document says, if it has one, to its
+// metadata.
+func (i *issuer) learnSMART(ctx context.Context) {
+	body, _, err := i.fetch.get(ctx, strings.TrimSuffix(i.name, "/")+smartPath)
+	if err != nil {
+		return // most issuers have none
+	}
+	var smart metadata
+	if err := json.Unmarshal(body, &smart); err != nil {
+		return
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.metadata == nil || smart.TokenEndpoint != i.metadata.TokenEndpoint {
+		return // not about this authorization server
+	}
+	both := *i.metadata // others read the old one
+	both.Capabilities = smart.Capabilities
+	both.Scopes = union(both.Scopes, smart.Scopes)
+	both.GrantTypes = union(both.GrantTypes, smart.GrantTypes)
+	both.ChallengeMethods = union(both.ChallengeMethods, smart.ChallengeMethods)
+	both.TokenAuthMethods = union(both.TokenAuthMethods, smart.TokenAuthMethods)
+	both.TokenAuthAlgorithms = union(both.TokenAuthAlgorithms, smart.TokenAuthAlgorithms)
+	if both.ManagementEndpoint == "" {
+		both.ManagementEndpoint = smart.ManagementEndpoint
+	}
+	i.metadata = &both
+}
