@@ -50,8 +50,9 @@ type Store interface {
 	//
 	// With a Scope the answer holds only versions the scope sees, of resources
 	// whose newest version it sees too: what was filed under the wrong patient
-	// and moved is no longer that patient's. Nothing of the answer depends on
-	// what lies outside; NotFound is about what is inside.
+	// and moved is no longer that patient's, not even on a later page of a
+	// history begun before. Pages are as full as others. Nothing of the answer
+	// depends on what lies outside; NotFound is about what is inside.
 	History(ctx context.Context, h HistoryQuery) (*search.Page, error)
 
 	// Search answers a query. Pages of one query never repeat or lose a
@@ -62,8 +63,12 @@ type Store interface {
 	// its Identity), Expired for one whose first page is older than the store
 	// keeps pages, TooCostly for a query the store will not run.
 	//
-	// A cursor tells its holder nothing about what is stored: it is encrypted,
-	// and all are of one length.
+	// With a Scope nothing of the answer depends on what lies outside of it, not
+	// its total, pages, cursors nor errors. See search.Query.Counting for totals.
+	//
+	// A cursor, also one of a history, tells its holder nothing about what is
+	// stored: it is encrypted, and all of one kind are of one length. It belongs
+	// to the scope it was given under too.
 	Search(ctx context.Context, q search.Query) (*search.Page, error)
 
 	// Write applies all changes or none and returns the new versions in the
@@ -75,7 +80,8 @@ type Store interface {
 	//
 	// A change that deletes what is absent or deleted already changes nothing;
 	// its result is the newest version: a deletion, or nil if there never was
-	// one. A deletion is in the compartments of the version it deletes. The store keeps none of the caller's memory.
+	// one. A deletion is in the compartments of the version it deletes, whatever
+	// the change says. The store keeps none of the caller's memory.
 	Write(ctx context.Context, changes []Change) ([]*fhir.Resource, error)
 
 	// Ping returns nil if the store can answer. The error is Unavailable.

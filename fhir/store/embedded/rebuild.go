@@ -26,7 +26,7 @@ func (s *Store) upgrade(dir string) error {
 	}
 	if s.newest.t > 0 {
 		s.log.Info("store: the folder is of an older format; bringing it up to date", "format", have, "resources", total(s.newest.counts))
-		if err := s.rebuild(false); err != nil {
+		if err := s.remake(false); err != nil {
 			return unreadable(err, "bringing the folder up to date")
 		}
 	}
@@ -54,7 +54,7 @@ func (s *Store) rebuildIfStale() error {
 	}
 	if s.newest.t > 0 {
 		s.log.Info("store: the search definitions have changed; rebuilding the index", "resources", total(s.newest.counts))
-		if err := s.rebuild(true); err != nil {
+		if err := s.rebuild(); err != nil {
 			return unreadable(err, "rebuilding the index")
 		}
 		s.log.Info("store: the index is rebuilt")
@@ -82,9 +82,12 @@ type stored struct {
 	patients []string
 }
 
-// rebuild makes the records anew and, if index is set, what the Indexer gives:
-// the compartments and the index.
-func (s *Store) rebuild(index bool) error {
+// rebuild makes anew what the Indexer gives: the compartments, and with them
+// the records, and the index.
+func (s *Store) rebuild() error { return s.remake(true) }
+
+// remake makes the records anew and, if asked to, what the Indexer gives.
+func (s *Store) remake(index bool) error {
 	versions, err := s.countRows(tableHistory)
 	if err != nil {
 		return err

@@ -74,7 +74,7 @@ func (m *model) write(t *rapid.T) {
 	}
 }
 
-func (m *model) drawRange(t *rapid.T) search.Range {
+func drawRange(t *rapid.T) search.Range {
 	r := search.Range{From: smallValue.Draw(t, "from")}
 	switch rapid.IntRange(0, 3).Draw(t, "shape") {
 	case 0:
@@ -100,12 +100,12 @@ func (m *model) search(t *rapid.T) {
 	for range rapid.IntRange(0, 3).Draw(t, "clauses") {
 		c := search.Clause{Param: smallParam.Draw(t, "param"), Not: rapid.IntRange(0, 3).Draw(t, "not") == 0}
 		for range rapid.IntRange(0, 3).Draw(t, "ranges") {
-			c.Ranges = append(c.Ranges, m.drawRange(t))
+			c.Ranges = append(c.Ranges, drawRange(t))
 		}
 		q.Where = append(q.Where, c)
 	}
 	for range rapid.IntRange(0, 2).Draw(t, "sorts") {
-		q.Sort = append(q.Sort, search.Sort{Param: smallParam.Draw(t, "sort"), Range: m.drawRange(t), Desc: rapid.Bool().Draw(t, "desc")})
+		q.Sort = append(q.Sort, search.Sort{Param: smallParam.Draw(t, "sort"), Range: drawRange(t), Desc: rapid.Bool().Draw(t, "desc")})
 	}
 
 	var want []string

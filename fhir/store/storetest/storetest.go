@@ -45,7 +45,7 @@ type testCase struct {
 
 // cases lists every rule.
 func cases() []testCase {
-	return slices.Concat(writeCases, readCases, historyCases, searchCases, pagingCases, limitCases, concurrencyCases, propertyCases, archiveCases)
+	return slices.Concat(writeCases, readCases, historyCases, searchCases, pagingCases, limitCases, concurrencyCases, propertyCases, archiveCases, scopeCases, scopeHistoryCases, scopePropertyCases)
 }
 
 // fixture is one store under test. Its helpers fail the test on any error.

@@ -1,0 +1,267 @@
+package storetest
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+var scopePropertyCases = []testCase{
+	{"answers under a scope are the same without what lies outside", func(f *fixture) {
+		// Two stores serve all draws; each draw has a patient of its own, for
+		// whom what earlier draws have written lies outside.
+		other := newFixture(f.T, f.open)
+		l := f.limits()
+		draw := 0
+		rapid.Check(f.T, func(t *rapid.T) {
+			draw++
+			w := &twoWorlds{full: f, bare: other, l: l, draw: draw, patient: fmt.Sprintf("p%d", draw)}
+			w.write(t, true) // nobody asks about a store without the types
+			t.Repeat(map[string]func(*rapid.T){
+				"write":     func(t *rapid.T) { w.write(t, false) },
+				"search":    w.search,
+				"history":   w.history,
+				"condition": w.condition,
+			})
+		})
+	}},
+}
+
+// twoWorlds are two stores with one clock. What the patient's scope sees is
+// written to both; what it does not only to the full one.
+type twoWorlds struct {
+	full, bare *fixture
+	l          limits
+	draw       int
+	patient    string
+}
+
+// drawnType is a resource type with what the patient sees of it.
+type drawnType struct {
+	name string
+	open bool // whole, else by compartment; hidden types only belong to others
+}
+
+var (
+	seenTypes   = []drawnType{{"Condition", false}, {"Medication", true}, {"MolecularSequence", false}, {"Observation", false}, {"Practitioner", true}}
+	hiddenTypes = []drawnType{{"Device", true}, {"Group", false}, {"Condition", false}, {"MolecularSequence", false}, {"Observation", false}, {"Patient", false}}
+)
+
+// draw makes a change of the patient's or of others. The two never have one id:
+// who is written to once is told by the version number.
+func (w *twoWorlds) drawChange(t *rapid.T, own bool) store.Change {
+	types, owner := hiddenTypes, "b"
+	if own {
+		types, owner = seenTypes, "a"
+	}
+	typ := rapid.SampledFrom(types).Draw(t, "type")
+	k := fhir.Key{Type: typ.name, ID: fmt.Sprintf("%d-%d%s", w.draw, rapid.IntRange(0, 6).Draw(t, "id"), owner)}
+	if own && rapid.IntRange(0, 9).Draw(t, "the patient itself") == 0 {
+		k, typ = fhir.Key{Type: "Patient", ID: w.patient}, drawnType{"Patient", false}
+	}
+	if rapid.IntRange(0, 4).Draw(t, "delete") == 0 {
+		return store.Change{Key: k, Method: fhir.Delete}
+	}
+	c := store.Change{Key: k, Method: fhir.Update, Body: body(k, rapid.StringMatching(`[a-c]{0,40}`).Draw(t, "text"))}
+	for range rapid.IntRange(0, 4).Draw(t, "entries") {
+		c.Entries = append(c.Entries, search.Entry{Param: smallParam.Draw(t, "param"), Value: smallValue.Draw(t, "value")})
+	}
+	var patients []string
+	if !typ.open {
+		others := rapid.SampledFrom([][]string{nil, {"b"}, {"b", w.patient + "x"}, {"zz"}}).Draw(t, "others")
+		patients = append(patients, others...)
+		if own || typ.name == "Group" {
+			patients = append(patients, w.patient)
+		}
+	}
+	return w.l.within(c, patients...)
+}
+
+// write writes changes of both, of which the bare world gets only the
+// patient's, at the same moment.
+func (w *twoWorlds) write(t *rapid.T, own bool) {
+	step := time.Duration(rapid.IntRange(0, 3).Draw(t, "ms")) * time.Millisecond
+	w.full.clock.add(step)
+	w.bare.clock.add(step)
+	var all, seen []store.Change
+	used := map[fhir.Key]bool{}
+	for range rapid.IntRange(1, 4).Draw(t, "changes") {
+		own := own || rapid.Bool().Draw(t, "own")
+		c := w.drawChange(t, own)
+		if used[c.Key] {
+			continue
+		}
+		used[c.Key] = true
+		all = append(all, c)
+		if own {
+			seen = append(seen, c)
+		}
+	}
+	w.commit(t, all, seen)
+}
+
+// commit writes to both worlds and compares what the patient is told.
+func (w *twoWorlds) commit(t *rapid.T, all, seen []store.Change) {
+	got, err := w.full.s.Write(w.full.Context(), all)
+	if err != nil {
+		t.Fatalf("Write: %v", err)
+	}
+	want, err := w.bare.s.Write(w.bare.Context(), seen)
+	if err != nil {
+		t.Fatalf("Write without the others' changes: %v", err)
+	}
+	for i, j := 0, 0; i < len(all); i++ {
+		if j < len(seen) && all[i].Key == seen[j].Key {
+			if a, b := describe(got[i]), describe(want[j]); a != b {
+				t.Fatalf("Write gave\n%s\nwithout the others' changes\n%s", a, b)
+			}
+			j++
+		}
+	}
+}
+
+// others writes to the full world what the patient does not see.
+func (w *twoWorlds) others(t *rapid.T) {
+	if rapid.IntRange(0, 3).Draw(t, "others write meanwhile") == 0 {
+		w.commit(t, []store.Change{w.drawChange(t, false)}, nil)
+	}
+}
+
+// access is the patient's: to everything, to some types, or also beside a
+// whole type.
+func (w *twoWorlds) access(t *rapid.T) search.Access {
+	const read = search.CanRead | search.CanSearch
+	everything := search.Grant{Type: "*", Rights: read, Patient: w.patient}
+	return w.l.r.Access(rapid.SampledFrom([][]search.Grant{
+		{everything},
+		{{Type: "Observation", Rights: read, Patient: w.patient}, {Type: "Medication", Rights: read, Patient: w.patient}},
+		{everything, {Type: "Observation", Rights: read, Patient: w.patient + "-none"}},
+		{everything, {Type: "Practitioner", Rights: read}},
+	}).Draw(t, "grants")...)
+}
+
+func (w *twoWorlds) drawQuery(t *rapid.T) search.Query {
+	q := search.Query{
+		Count:    rapid.IntRange(0, 5).Draw(t, "count"),
+		Total:    rapid.SampledFrom([]search.Total{search.TotalCheap, search.TotalNone, search.TotalAccurate}).Draw(t, "total"),
+		Identity: "scoped",
+	}
+	if rapid.IntRange(0, 4).Draw(t, "all types") > 0 {
+		for _, typ := range []string{"Condition", "Device", "Group", "Medication", "MolecularSequence", "Observation", "Patient"} {
+			if rapid.IntRange(0, 2).Draw(t, typ) == 0 {
+				q.Types = append(q.Types, typ)
+			}
+		}
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "clauses") {
+		c := search.Clause{Param: smallParam.Draw(t, "param"), Not: rapid.IntRange(0, 2).Draw(t, "not") == 0}
+		for range rapid.IntRange(0, 3).Draw(t, "ranges") {
+			c.Ranges = append(c.Ranges, drawRange(t))
+		}
+		q.Where = append(q.Where, c)
+	}
+	if rapid.IntRange(0, 3).Draw(t, "names the patient") == 0 {
+		q.Where = append(q.Where, search.InPatients(w.patient))
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "sorts") {
+		q.Sort = append(q.Sort, search.Sort{Param: smallParam.Draw(t, "sort"), Range: drawRange(t), Desc: rapid.Bool().Draw(t, "desc")})
+	}
+	return q
+}
+
+func (w *twoWorlds) search(t *rapid.T) {
+	q := w.access(t).Narrow(w.drawQuery(t))
+	if rapid.Bool().Draw(t, "a scope set by hand") {
+		q.Total = search.TotalCheap
+	}
+	w.compare(t, func(f *fixture, cursor string) (*search.Page, error) {
+		q.Cursor = cursor
+		return f.s.Search(f.Context(), q)
+	})
+}
+
+func (w *twoWorlds) history(t *rapid.T) {
+	h := store.HistoryQuery{Count: rapid.IntRange(1, 5).Draw(t, "count"), Scope: w.access(t).Scope(search.CanRead)}
+	switch rapid.IntRange(0, 3).Draw(t, "of") {
+	case 0:
+		own := w.drawChange(t, rapid.Bool().Draw(t, "own"))
+		h.Type, h.ID = own.Key.Type, own.Key.ID
+	case 1, 2:
+		h.Type = rapid.SampledFrom([]string{"Condition", "Device", "Group", "Medication", "Observation", "Patient"}).Draw(t, "type")
+	}
+	now := w.full.clock.now()
+	when := func(name string) time.Time {
+		return rapid.SampledFrom([]time.Time{{}, now, now.Add(-2 * time.Millisecond), now.Add(-7 * time.Millisecond)}).Draw(t, name)
+	}
+	h.Since, h.At = when("since"), when("at")
+	if h.Type == "" && h.Since.IsZero() {
+		h.Since = now.Add(-20 * time.Millisecond) // earlier draws are too long
+	}
+	w.compare(t, func(f *fixture, cursor string) (*search.Page, error) {
+		h.Cursor = cursor
+		return f.s.History(f.Context(), h)
+	})
+}
+
+// condition writes once more what a search of the patient's has found.
+func (w *twoWorlds) condition(t *rapid.T) {
+	q := w.access(t).Narrow(w.drawQuery(t))
+	q.Count, q.Sort = 2, nil
+	page, err := w.bare.s.Search(w.bare.Context(), q)
+	if err != nil {
+		t.Fatalf("Search: %v", err)
+	}
+	if page.Next != "" {
+		return // a condition with more keys is never made
+	}
+	c := w.drawChange(t, true)
+	c.Condition = &store.Condition{Query: q}
+	for _, res := range page.Resources {
+		c.Condition.Keys = append(c.Condition.Keys, res.Key)
+	}
+	w.commit(t, []store.Change{c}, []store.Change{c})
+}
+
+// compare follows an answer's pages in both worlds.
+func (w *twoWorlds) compare(t *rapid.T, ask func(f *fixture, cursor string) (*search.Page, error)) {
+	var full, bare string
+	for range 1000 {
+		got, gotErr := ask(w.full, full)
+		want, wantErr := ask(w.bare, bare)
+		if a, b := describePage(got, gotErr), describePage(want, wantErr); a != b {
+			t.Fatalf("the answer is\n%s\nwithout what lies outside\n%s", a, b)
+		}
+		if gotErr != nil || got.Next == "" {
+			return
+		}
+		full, bare = got.Next, want.Next
+		w.others(t)
+	}
+	t.Fatal("paging does not end")
+}
+
+// describePage writes all that an answer tells.
+func describePage(page *search.Page, err error) string {
+	if err != nil {
+		return fmt.Sprintf("error of kind %d: %v", fhir.KindOf(err), err)
+	}
+	lines := []string{fmt.Sprintf("total %d, a cursor of %d bytes", page.Total, len(page.Next))}
+	for _, res := range page.Resources {
+		lines = append(lines, describe(res))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func describe(res *fhir.Resource) string {
+	if res == nil {
+		return "nothing"
+	}
+	return fmt.Sprintf("%s version %d of %s by %s in %q: %s", res.Key, res.Version, res.Updated, res.Method, slices.Clone(res.Patients), res.JSON)
+}
