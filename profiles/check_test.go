@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -92,14 +93,23 @@ func cardinality(e *resource.Node, base *resource.Element) (least, most int) {
 		least = 0
 	}
 	if n := e.Get("min"); n != nil {
-		fmt.Sscan(n.Text, &least)
+		least = count(n.Text)
 	}
 	if text := e.Str("max"); text == "*" {
 		most = resource.Unbounded
 	} else if text != "" {
-		fmt.Sscan(text, &most)
+		most = count(text)
 	}
 	return least, most
+}
+
+// count reads a number of times; what is none is below everything.
+func count(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return resource.Unbounded - 1
+	}
+	return n
 }
 
 // fixed returns an element's pattern[x] or fixed[x] and which of them it is.

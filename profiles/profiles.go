@@ -48,14 +48,16 @@ type Definition struct {
 
 // Definitions returns the profiles in the order of their ids. Each call returns
 // fresh ones. It fails only if the embedded files are broken.
-func Definitions() ([]Definition, error) {
-	names, err := fs.Glob(files, "definitions/*.json")
+func Definitions() ([]Definition, error) { return definitionsOf(files) }
+
+func definitionsOf(fsys fs.FS) ([]Definition, error) {
+	names, err := fs.Glob(fsys, "definitions/*.json")
 	if err != nil {
 		return nil, err
 	}
 	list := make([]Definition, 0, len(names))
 	for _, name := range names {
-		d, err := read(name)
+		d, err := read(fsys, name)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}
@@ -65,8 +67,8 @@ func Definitions() ([]Definition, error) {
 }
 
 // read joins one definition with its snapshot.
-func read(name string) (Definition, error) {
-	root, err := decode(name)
+func read(fsys fs.FS, name string) (Definition, error) {
+	root, err := decode(fsys, name)
 	if err != nil {
 		return Definition{}, err
 	}
@@ -79,7 +81,7 @@ func read(name string) (Definition, error) {
 	case !resource.KnownType(d.Type):
 		return Definition{}, fmt.Errorf("%q is no resource type", d.Type)
 	}
-	snapshot, err := decode(path.Join("definitions/snapshots", path.Base(name)))
+	snapshot, err := decode(fsys, path.Join("definitions/snapshots", path.Base(name)))
 	if err != nil {
 		return Definition{}, err
 	}
@@ -88,8 +90,8 @@ func read(name string) (Definition, error) {
 	return d, nil
 }
 
-func decode(name string) (*resource.Node, error) {
-	data, err := files.ReadFile(name)
+func decode(fsys fs.FS, name string) (*resource.Node, error) {
+	data, err := fs.ReadFile(fsys, name)
 	if err != nil {
 		return nil, err
 	}

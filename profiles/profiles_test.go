@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 
 	"github.com/starling-fhir/starling/fhir/resource"
 )
@@ -91,6 +92,36 @@ func TestSupportedNamesEveryProfileUnderItsType(t *testing.T) {
 	}
 	if want := len(definitions(t)); n != want {
 		t.Errorf("%d supported profiles, want %d", n, want)
+	}
+}
+
+func TestBrokenDefinitionsAreRefused(t *testing.T) {
+	const snapshot = `{"element":[{"id":"Patient","path":"Patient"}]}`
+	for _, test := range []struct{ name, definition, snapshot, want string }{
+		{"sound", `{"id":"p","url":"` + Base + `p","type":"Patient"}`, snapshot, ""},
+		{"an id unlike its file", `{"id":"q","url":"` + Base + `q","type":"Patient"}`, snapshot, `its id is "q"`},
+		{"a url of others", `{"id":"p","url":"http://hl7.org/p","type":"Patient"}`, snapshot, `want "` + Base + `p"`},
+		{"an unknown type", `{"id":"p","url":"` + Base + `p","type":"Genome"}`, snapshot, `"Genome" is no resource type`},
+		{"without snapshot", `{"id":"p","url":"` + Base + `p","type":"Patient"}`, "", "does not exist"},
+		{"no JSON", `{"id":`, snapshot, "definitions/p.json"},
+		{"a snapshot that is no JSON", `{"id":"p","url":"` + Base + `p","type":"Patient"}`, "{", "definitions/p.json"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			fsys := fstest.MapFS{"definitions/p.json": {Data: []byte(test.definition)}}
+			if test.snapshot != "" {
+				fsys["definitions/snapshots/p.json"] = &fstest.MapFile{Data: []byte(test.snapshot)}
+			}
+			list, err := definitionsOf(fsys)
+			if test.want == "" {
+				if err != nil || len(list) != 1 || !strings.Contains(string(list[0].JSON), `"snapshot":`+test.snapshot) {
+					t.Errorf("%v, %v", list, err)
+				}
+				return
+			}
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("%v, want %q", err, test.want)
+			}
+		})
 	}
 }
 
