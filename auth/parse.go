@@ -113,9 +113,9 @@ func (d document) time(name string) (t time.Time, ok bool, err error) {
 	if err := josejson.Unmarshal(d[name], &seconds); err != nil {
 		return time.Time{}, false, fmt.Errorf("%s is not a number of seconds", name)
 	}
-	const most = 1 << 40 // the year 36812; far below where int64 nanoseconds do not matter
+	const most = 1 << 53 // beyond it a float64 does not hold every second
 	if math.IsNaN(seconds) || math.Abs(seconds) > most {
-		return time.Time{}, false, fmt.Errorf("%s is not a date of this era", name)
+		return time.Time{}, false, fmt.Errorf("%s is not a number of seconds that means a time", name)
 	}
 	whole, fraction := math.Modf(seconds)
 	return time.Unix(int64(whole), int64(fraction*1e9)).UTC(), true, nil

@@ -200,7 +200,7 @@ func checkSignature(ctx context.Context, v *Verifier, e *examination) (string, e
 	case errors.As(keys.err, &unavailable), errors.Is(keys.err, errNoKey), errors.Is(keys.err, errSignature):
 		return "", keys.err
 	case err != nil:
-		return "", errors.New("go-oidc cannot verify it") // its errors quote claims
+		return "", errors.New("it is not a token of OpenID Connect: claims such as aud or exp have a wrong type") // go-oidc's error quotes them
 	}
 	return "by a key of the issuer", nil
 }
@@ -227,6 +227,9 @@ func checkExpiryTime(_ context.Context, v *Verifier, e *examination) (string, er
 		return "", err
 	case !there:
 		return "", errors.New("it has no exp, so it would never end")
+	}
+	if exp.Year() > 9999 {
+		return "", errors.New("its exp is not a time in seconds; if the issuer writes milliseconds, it never ends")
 	}
 	e.expires = exp.Add(v.skew)
 	if !e.now.Before(e.expires) {

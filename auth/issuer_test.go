@@ -1,0 +1,380 @@
+package auth
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/starling-fhir/starling/auth/authtest"
+	"github.com/starling-fhir/starling/fhir"
+)
+
+func TestRotatedKeys(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	before := i.Token(claims("exp", s.clock.Now().Unix()+86400))
+	if err := s.bearer(before); err != nil {
+		t.Fatal(err)
+	}
+	i.Rotate()
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Errorf("a token by the new key is refused: %v", err)
+	}
+	if err := s.bearer(before); err != nil {
+		t.Errorf("a token by the old key, which is still published, is refused: %v", err)
+	}
+	i.Retire()
+	s.clock.Advance(maxFresh)
+	if err := s.bearer(before); fhir.KindOf(err) != fhir.Unauthenticated || s.lastRefused() != "signature" {
+		t.Errorf("a kept token by a withdrawn key: %v", err)
+	}
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Errorf("a token by the remaining key is refused: %v", err)
+	}
+}
+
+// TestKeysReplacedUnderTheirID is about issuers that give their new key the old
+// one's id.
+func TestKeysReplacedUnderTheirID(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	id := i.Public("RS256").KeyID
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Fatal(err)
+	}
+	i.Rotate()
+	i.Handle(authtest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+		key := i.Public("RS256")
+		key.KeyID = id
+		text, _ := key.MarshalJSON()
+		fmt.Fprintf(w, `{"keys":[%s]}`, text)
+	})
+	if err := s.bearer(i.Token(claims(), authtest.KeyID(id))); err != nil {
+		t.Errorf("refused: %v", err)
+	}
+}
+
+func TestUnknownKeysAreAskedForAtABoundedRate(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	for n := range 50 {
+		if err := s.bearer(i.Token(claims(), authtest.KeyID(fmt.Sprint("unknown", n)))); fhir.KindOf(err) != fhir.Unauthenticated {
+			t.Fatalf("an unknown key: %v", err)
+		}
+	}
+	if n := i.Requests(authtest.KeysPath); n != 1+unknownBurst {
+		t.Errorf("%d fetches, want %d", n, 1+unknownBurst)
+	}
+	s.clock.Advance(unknownEvery)
+	for range 5 {
+		s.bearer(i.Token(claims(), authtest.KeyID("unknown")))
+	}
+	if n := i.Requests(authtest.KeysPath); n != 2+unknownBurst {
+		t.Errorf("%d fetches after a while, want %d", n, 2+unknownBurst)
+	}
+}
+
+func TestNothingIsFetchedForOthers(t *testing.T) {
+	i, stranger := authtest.NewIssuer(t), authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	stranger.Clock(s.clock.Now)
+	for _, token := range []string{
+		stranger.Token(claims()),
+		stranger.Token(claims(), authtest.Header("jku", stranger.KeysURL()), authtest.Header("x5u", stranger.KeysURL())),
+		i.Token(claims("iss", stranger.URL())),
+	} {
+		if err := s.bearer(token); fhir.KindOf(err) != fhir.Unauthenticated || s.lastRefused() != "issuer" {
+			t.Errorf("a token of an issuer that is not configured: %v", err)
+		}
+		s.Inspect(t.Context(), token)
+	}
+	stolen := stranger.Token(claims("iss", i.URL()), authtest.Header("jku", stranger.KeysURL()))
+	if err := s.bearer(stolen); fhir.KindOf(err) != fhir.Unauthenticated || s.lastRefused() != "signature" {
+		t.Errorf("a token in the name of a configured issuer: %v", err)
+	}
+	if n := stranger.Requests(authtest.KeysPath) + stranger.Requests(authtest.DiscoveryPath); n != 0 {
+		t.Errorf("the stranger was asked %d times", n)
+	}
+}
+
+func TestTwoIssuersShareAKeyID(t *testing.T) {
+	one, two := authtest.NewIssuer(t), authtest.NewIssuer(t)
+	s := newSite(t, nil, one, two)
+	if one.Public("ES384").KeyID != two.Public("ES384").KeyID {
+		t.Fatal("the issuers of this test should share their key ids")
+	}
+	for _, i := range []*authtest.Issuer{one, two} {
+		if err := s.bearer(i.Token(claims(), authtest.Algorithm("ES384"))); err != nil {
+			t.Errorf("refused: %v", err)
+		}
+	}
+	if err := s.bearer(one.Token(claims("iss", two.URL()))); s.lastRefused() != "signature" || err == nil {
+		t.Errorf("a key of the other issuer: %v", err)
+	}
+}
+
+func TestAnIssuerThatIsDownAtStart(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	i.SetDown(true)
+	s := newSite(t, nil, i)
+	_, header, err := s.authorize("Bearer " + i.Token(claims()))
+	if fhir.KindOf(err) != fhir.Unavailable || header.Get("WWW-Authenticate") != "" || s.lastRefused() != "keys" {
+		t.Errorf("while it is down: %v", err)
+	}
+	if strings.Contains(err.(*fhir.Error).Message, i.URL()) {
+		t.Errorf("the client is told where the issuer is: %s", err.(*fhir.Error).Message)
+	}
+	if r := s.Inspect(t.Context(), i.Token(claims())); r.OK() || !strings.Contains(fmt.Sprint(r.Checks), "cannot be had") {
+		t.Errorf("the report does not say it: %+v", r)
+	}
+	asked := i.Requests(authtest.DiscoveryPath)
+	for range 100 {
+		s.bearer(i.Token(claims()))
+	}
+	if n := i.Requests(authtest.DiscoveryPath); n != asked {
+		t.Errorf("100 requests within a moment made it be asked %d times", n-asked)
+	}
+	if n := strings.Count(s.logs.String(), "cannot get keys"); n != 1 {
+		t.Errorf("the log says %d times that the keys cannot be had, want once:\n%s", n, s.logs)
+	}
+	i.SetDown(false)
+	s.clock.Advance(maxRetry)
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Errorf("when it is up again: %v", err)
+	}
+}
+
+func TestAnIssuerThatIsDownLater(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	long := i.Token(claims("exp", s.clock.Now().Unix()+30*86400))
+	if err := s.bearer(long); err != nil {
+		t.Fatal(err)
+	}
+	i.SetDown(true)
+	s.clock.Advance(keepWhileDown - time.Minute)
+	if err := s.bearer(long); err != nil {
+		t.Errorf("a kept token while the issuer is down: %v", err)
+	}
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Errorf("a new token while the issuer is down: %v", err)
+	}
+	if err := s.bearer(i.Token(claims(), authtest.KeyID("new"))); fhir.KindOf(err) != fhir.Unavailable {
+		t.Errorf("a key that is not known while the issuer is down: %v", err)
+	}
+	if err := s.bearer(i.Token(claims(), authtest.SignedWith(otherKey(t)))); fhir.KindOf(err) != fhir.Unauthenticated {
+		t.Errorf("a wrong signature while the issuer is down: %v", err)
+	}
+	s.clock.Advance(time.Minute)
+	for _, token := range []string{long, i.Token(claims())} {
+		if err := s.bearer(token); fhir.KindOf(err) != fhir.Unavailable {
+			t.Errorf("after the keys ceased to count: %v", err)
+		}
+	}
+	i.SetDown(false)
+	s.clock.Advance(maxRetry)
+	if err := s.bearer(long); err != nil {
+		t.Errorf("when the issuer is up again: %v", err)
+	}
+}
+
+// TestASlowIssuer checks that requests wait for a slow issuer for a while only,
+// that those of another issuer do not wait at all, and that nothing piles up.
+func TestASlowIssuer(t *testing.T) {
+	slow, fast := authtest.NewIssuer(t), authtest.NewIssuer(t)
+	slow.SetSlow(time.Hour)
+	s := newSite(t, nil, slow, fast)
+	started := time.Now()
+	var waiting sync.WaitGroup
+	for range 50 {
+		waiting.Go(func() {
+			if err := s.bearer(slow.Token(claims())); fhir.KindOf(err) != fhir.Unavailable {
+				t.Errorf("a token of the slow issuer: %v", err)
+			}
+		})
+	}
+	for slow.Requests(authtest.DiscoveryPath) == 0 {
+		time.Sleep(time.Millisecond)
+	}
+	if err := s.bearer(fast.Token(claims())); err != nil {
+		t.Errorf("a token of the other issuer: %v", err)
+	}
+	if took := time.Since(started); took >= patience {
+		t.Errorf("a token of the other issuer waited %s", took)
+	}
+	waiting.Wait()
+	if took := time.Since(started); took < patience || took > 3*patience {
+		t.Errorf("tokens of the slow issuer waited %s, want about %s", took, patience)
+	}
+	again := time.Now()
+	if err := s.bearer(slow.Token(claims())); fhir.KindOf(err) != fhir.Unavailable || time.Since(again) > patience/2 {
+		t.Errorf("a later token of the slow issuer: %v after %s", err, time.Since(again))
+	}
+	if n := slow.Requests(authtest.DiscoveryPath); n != 1 {
+		t.Errorf("the slow issuer was asked %d times", n)
+	}
+}
+
+// TestIssuersThatDoNotDo are issuers whose documents cannot be used: their
+// tokens are neither accepted nor refused, and the log says why.
+func TestIssuersThatDoNotDo(t *testing.T) {
+	elsewhere := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("a server that is not configured was asked")
+	}))
+	defer elsewhere.Close()
+	answer := func(text string) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Type", "application/json")
+			w.Write([]byte(text))
+		}
+	}
+	metadata := func(i *authtest.Issuer, name string, value any) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) {
+			m := i.Metadata()
+			m[name] = value
+			json.NewEncoder(w).Encode(m)
+		}
+	}
+	many := `{"keys":[` + strings.Repeat(`{"kty":"OKP"},`, maxKeys) + `{}]}`
+	for _, test := range []struct {
+		name string
+		path string
+		how  func(i *authtest.Issuer) http.HandlerFunc
+		says string
+	}{
+		{"discovery names another issuer", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "issuer", i.URL()+"/")
+		}, "its discovery document is that of the issuer"},
+		{"discovery names no keys", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "jwks_uri", "")
+		}, "has no jwks_uri"},
+		{"keys over plain http", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "jwks_uri", "http://keys.example.org/jwks")
+		}, "not an absolute URL with https"},
+		{"keys in a file", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "jwks_uri", "file:///etc/passwd")
+		}, "not an absolute URL with https"},
+		{"discovery is not JSON", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
+			return answer("<html>sensitive page</html>")
+		}, "failed to decode"},
+		{"discovery has members of a wrong type", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "scopes_supported", 7)
+		}, "wrong type"},
+		{"no discovery", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc { return http.NotFound }, "404"},
+		{"an error with a page", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sensitive page", http.StatusInternalServerError) }
+		}, "500"},
+		{"discovery elsewhere", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
+			return http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP
+		}, "redirects to another server"},
+		{"discovery in a circle", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
+			return http.RedirectHandler(authtest.DiscoveryPath, http.StatusFound).ServeHTTP
+		}, "redirects more than"},
+		{"keys elsewhere", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc {
+			return http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP
+		}, "redirects to another server"},
+		{"keys without end", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc {
+			return func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprint(w, `{"keys":[`)
+				for range 3 << 10 {
+					if _, err := w.Write(make([]byte, 1<<10)); err != nil {
+						return
+					}
+				}
+			}
+		}, "longer than"},
+		{"too many keys", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc { return answer(many) }, "keys; 500 are allowed"},
+		{"no keys", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc { return answer(`{"keys":[]}`) }, "no key that can be used"},
+		{"only secret keys", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc {
+			return answer(`{"keys":[{"kty":"oct","k":"c2Vuc2l0aXZl","kid":"a"}]}`)
+		}, "secret key"},
+		{"keys that are not JSON", authtest.KeysPath, func(*authtest.Issuer) http.HandlerFunc { return answer(`sensitive`) }, "not a JWK set"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			i := authtest.NewIssuer(t)
+			s := newSite(t, nil, i)
+			i.Handle(test.path, test.how(i))
+			if err := s.bearer(i.Token(claims())); fhir.KindOf(err) != fhir.Unavailable {
+				t.Errorf("error %v, want Unavailable", err)
+			}
+			if !strings.Contains(s.logs.String(), test.says) {
+				t.Errorf("the log does not say %q:\n%s", test.says, s.logs)
+			}
+			s.neverLogged("sensitive", "c2Vuc2l0aXZl")
+			i.Handle(test.path, nil)
+			s.clock.Advance(maxRetry)
+			if err := s.bearer(i.Token(claims())); err != nil {
+				t.Errorf("after it was mended: %v", err)
+			}
+		})
+	}
+}
+
+func TestARedirectWithinTheIssuerIsFollowed(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	i.Handle("/moved", func(w http.ResponseWriter, _ *http.Request) { w.Write(i.KeySet()) })
+	i.Handle(authtest.KeysPath, http.RedirectHandler("/moved", http.StatusFound).ServeHTTP)
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestRunLearns checks that with Run no request has to wait for an issuer, and
+// that it ends with everything it started.
+func TestRunLearns(t *testing.T) {
+	before := goleak.IgnoreCurrent()
+	t.Run("until it ends", func(t *testing.T) {
+		i := authtest.NewIssuer(t)
+		i.SetDown(true)
+		transport := &http.Transport{}
+		s := newSite(t, func(c *Config) {
+			c.HTTP = &http.Client{Transport: transport}
+			c.Clock = time.Now // Run's pauses are by the true clock
+		}, i)
+		i.Clock(time.Now)
+		t.Cleanup(transport.CloseIdleConnections)
+		s.background()
+		until(t, func() bool { return i.Requests(authtest.DiscoveryPath) > 0 })
+		if _, err := s.Configuration(); fhir.KindOf(err) != fhir.Unavailable {
+			t.Errorf("before the issuer has answered: %v", err)
+		}
+		i.SetDown(false)
+		until(t, func() bool { _, err := s.Configuration(); return err == nil })
+		until(t, func() bool { return i.Requests(smartPath) > 0 })
+		asked := i.Requests(authtest.KeysPath)
+		if err := s.bearer(i.Token(claims())); err != nil || i.Requests(authtest.KeysPath) != asked {
+			t.Errorf("error %v; the keys were fetched %d times more", err, i.Requests(authtest.KeysPath)-asked)
+		}
+	})
+	goleak.VerifyNone(t, before)
+}
+
+func TestAfterRunNothingIsFetched(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	s.fetch.close()
+	if err := s.bearer(i.Token(claims())); fhir.KindOf(err) != fhir.Unavailable {
+		t.Errorf("error %v, want Unavailable", err)
+	}
+	if n := i.Requests(authtest.DiscoveryPath); n != 0 {
+		t.Errorf("the issuer was asked %d times", n)
+	}
+}
+
+// until waits for something that happens in the background.
+func until(t *testing.T, done func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("it did not happen")
+		}
+	}
+}
