@@ -556,13 +556,13 @@ func TestQueryInProcess(t *testing.T) {
 	a.records()
 	access := scoped(t, "patient/*.rs")
 	for query, want := range map[string]string{
-		"Observation":             "both1 own-1",
-		"Observation?patient=bea": "both1",
-		"Observation?_id=other":   "",
-		"Observation/own-1":       "own-1",
-		"Observation/other":       "NotFound",
-		"Observation/nobdy":       "NotFound",
-		"Group":                   "Forbidden",
+		"Observation":                       "both1 own-1",
+		"Observation?performer=Patient/bea": "both1",
+		"Observation?_id=other":             "",
+		"Observation/own-1":                 "own-1",
+		"Observation/other":                 "NotFound",
+		"Observation/nobdy":                 "NotFound",
+		"Group":                             "Forbidden",
 	} {
 		found, _, err := a.server.Query(t.Context(), access, query)
 		var ids []string
