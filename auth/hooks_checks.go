@@ -353,7 +353,7 @@ func hookLifetime(_ context.Context, h *Hooks, e *hookExamination) (string, erro
 	case life <= 0:
 		return "", errors.New("it ends (exp) before it was issued (iat)")
 	case life > maxHookLifetime+h.skew:
-		return "", fmt.Errorf("it lives %s from iat to exp; %s are allowed", life.Round(time.Second), maxHookLifetime)
+		return "", fmt.Errorf("it lives longer than %s from iat (%s) to exp (%s)", maxHookLifetime, e.issued.Format(time.RFC3339), e.expires.Format(time.RFC3339))
 	}
 	return life.String(), nil
 }

@@ -55,10 +55,11 @@ func (u *usedTokens) use(id string, until time.Time, clock func() time.Time) err
 		u.forget(now)
 	}
 	key := u.key(id)
-	if _, used := u.until[key]; used {
+	before, known := u.until[key]
+	if known && now.Before(before) {
 		return errUsed
 	}
-	if len(u.until) >= u.most {
+	if !known && len(u.until) >= u.most {
 		return errTooManyOne
 	}
 	u.until[key] = until
