@@ -10,6 +10,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/internal/golden"
 )
 
 // examples reads the files of examples/good or examples/bad by their names.
@@ -143,5 +144,67 @@ func TestCheckerKnowsEmptyResources(t *testing.T) {
 		if got := newChecker(t, p.differential).check(t, root, p.URL); len(got) == 0 {
 			t.Errorf("%s accepts an empty %s", id, p.Type)
 		}
+	}
+}
+
+// profileOf is the profile that a resource of the demo should meet, by its type
+// and code; nil if there is none for it.
+func profileOf(all map[string]*profile, root *resource.Node) *profile {
+	for _, p := range all {
+		if p.Type != root.Str("resourceType") {
+			continue
+		}
+		if p.Type != "Observation" {
+			return p
+		}
+		for i := range p.differential {
+			if p.differential[i].Str("id") == "Observation.code" && matches(root.Get("code"), p.differential[i].Get("patternCodeableConcept")) {
+				return p
+			}
+		}
+	}
+	return nil
+}
+
+// The demo's patients are what a laboratory should send.
+func TestPatientsOfTheDemoMeetTheProfiles(t *testing.T) {
+	all := definitions(t)
+	names, err := filepath.Glob(filepath.Join(golden.Root(t), "examples", "patients", "*.json"))
+	if err != nil || len(names) == 0 {
+		t.Fatalf("no patients: %v", err)
+	}
+	met := map[string]int{}
+	for _, name := range names {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bundle, err := resource.Decode(data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		entries := bundle.List("entry")
+		for i := range entries {
+			root := entries[i].Get("resource")
+			p := profileOf(all, root)
+			if p == nil {
+				continue
+			}
+			met[p.ID]++
+			if root.Get("meta") != nil && !p.Claims(root) {
+				t.Errorf("%s: %s/%s does not claim %s", filepath.Base(name), root.Str("resourceType"), root.Str("id"), p.ID)
+			}
+			if got := newChecker(t, p.differential).check(t, root, p.URL); len(got) > 0 {
+				t.Errorf("%s: %s/%s breaks %v of %s", filepath.Base(name), root.Str("resourceType"), root.Str("id"), got, p.ID)
+			}
+		}
+	}
+	for id := range all {
+		if met[id] == 0 {
+			t.Logf("the demo has nothing for %s", id)
+		}
+	}
+	if met["starling-genotype"] == 0 || met["starling-patient"] == 0 {
+		t.Errorf("the demo has only %v", met)
 	}
 }
