@@ -256,6 +256,27 @@ func (i *Issuer) Token(claims map[string]any, options ...Option) string {
 	return input + "." + encode(i.sign(r.algorithm, r.key, []byte(input)))
 }
 
+// Signed reports whether a token has the signature of one of the present keys. It
+// looks at nothing else.
+func (i *Issuer) Signed(token string) bool {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	var algorithms []jose.SignatureAlgorithm
+	for name := range families {
+		algorithms = append(algorithms, jose.SignatureAlgorithm(name))
+	}
+	jws, err := jose.ParseSignedCompact(token, algorithms)
+	if err != nil {
+		return false
+	}
+	for _, key := range i.current {
+		if _, err := jws.Verify(key.Public()); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
 // Unsigned returns a token with the algorithm "none".
 func (i *Issuer) Unsigned(claims map[string]any) string {
 	token := i.Token(claims, Header("alg", "none"))
