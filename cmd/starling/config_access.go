@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/fhir"
 )
 
@@ -81,16 +82,10 @@ func isSecureURL(u *url.URL) bool {
 		(u.Scheme == "https" || u.Scheme == "http" && isLoopbackHost(u.Hostname()))
 }
 
-// signatureAlgorithms are the algorithms that tokens may be signed with, all of
-// them with a key pair, https://www.rfc-editor.org/rfc/rfc7518#section-3.1. With
-// HMAC everybody who can check a token could make one.
-func signatureAlgorithms() []string {
-	return []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
-}
-
-// checkAlgorithms refuses names that are no signature algorithms.
+// checkAlgorithms refuses names that are no signature algorithms,
+// https://www.rfc-editor.org/rfc/rfc7518#section-3.1.
 func checkAlgorithms(names []string) error {
-	known := signatureAlgorithms()
+	known := auth.SignatureAlgorithms()
 	if len(names) == 0 {
 		return errors.New("is empty: no token could be taken")
 	}

@@ -8,8 +8,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// tokenSettings pass the check and ask for tokens.
-func tokenSettings() Settings {
+// guardedSettings pass the check and ask for tokens.
+func guardedSettings() Settings {
 	settings := goodSettings()
 	settings.InsecureNoAuth = false
 	settings.Issuer = []string{"https://id.example.org/realms/clinic"}
@@ -66,7 +66,7 @@ func TestAccessSettings(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
-			settings := tokenSettings()
+			settings := guardedSettings()
 			test.change(&settings)
 			err := settings.check()
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {

@@ -76,3 +76,19 @@ func TestExamples(t *testing.T) {
 		}
 	})
 }
+
+// examplesDir returns a folder of the examples.
+func examplesDir(t testing.TB, name string) string {
+	t.Helper()
+	return filepath.Join(golden.Root(t), "examples", name)
+}
+
+// readExample returns a file of the examples.
+func readExample(t testing.TB, folder, name string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(examplesDir(t, folder), name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}

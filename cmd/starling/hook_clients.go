@@ -4,14 +4,17 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"log/slog"
 	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/fhir"
 )
 
@@ -22,22 +25,26 @@ const mostKeyBytes = 1 << 20
 type clientSetting struct {
 	name string
 	list bool // may have several values
-	set  func(c *hookClient, values []string) error
+	set  func(c *auth.HookClient, values []string) error
 }
 
 // clientSettings are all keys a client may have. Files are found beside the
 // file that names them, in dir. docs/how-to/hook-clients.md describes them.
 func clientSettings(dir string) []clientSetting {
 	return []clientSetting{
-		{"name", false, func(c *hookClient, values []string) error {
+		{"name", false, func(c *auth.HookClient, values []string) error {
 			c.Name = values[0]
 			return nil
 		}},
-		{"issuer", false, func(c *hookClient, values []string) error {
+		{"issuer", false, func(c *auth.HookClient, values []string) error {
 			c.Issuer = values[0]
 			return nil
 		}},
-		{"key-file", false, func(c *hookClient, values []string) (err error) {
+		{"tenant", true, func(c *auth.HookClient, values []string) error {
+			c.Tenants = values
+			return nil
+		}},
+		{"key-file", false, func(c *auth.HookClient, values []string) (err error) {
 			path := values[0]
 			if !filepath.IsAbs(path) {
 				path = filepath.Join(dir, path)
@@ -45,7 +52,7 @@ func clientSettings(dir string) []clientSetting {
 			c.Keys, err = readKeys(path)
 			return err
 		}},
-		{"jku", true, func(c *hookClient, values []string) error {
+		{"jku", true, func(c *auth.HookClient, values []string) error {
 			for _, value := range values {
 				if u, err := url.Parse(value); err != nil || !isSecureURL(u) || u.Fragment != "" {
 					return fmt.Errorf("%q is not a URL such as https://ehr.example.org/jwks.json: with https (http only for this machine)", mask(value))
@@ -54,15 +61,15 @@ func clientSettings(dir string) []clientSetting {
 			c.JKUs = values
 			return nil
 		}},
-		{"audience", true, func(c *hookClient, values []string) error {
+		{"audience", true, func(c *auth.HookClient, values []string) error {
 			c.Audiences = values
 			return nil
 		}},
-		{"algorithm", true, func(c *hookClient, values []string) error {
+		{"algorithm", true, func(c *auth.HookClient, values []string) error {
 			c.Algorithms = values
 			return checkAlgorithms(values)
 		}},
-		{"shares-patient-ids", false, func(c *hookClient, values []string) error {
+		{"shares-patient-ids", false, func(c *auth.HookClient, values []string) error {
 			if values[0] != "true" && values[0] != "false" {
 				return fmt.Errorf("%q is neither true nor false", fhir.Clip(values[0]))
 			}
@@ -74,21 +81,28 @@ func clientSettings(dir string) []clientSetting {
 
 // readHookClients reads the file of --hook-clients and the files of keys it
 // names.
-func readHookClients(path string) ([]hookClient, error) {
+func readHookClients(path string) ([]auth.HookClient, error) {
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil, usageError("--hook-clients: %w", err)
 	}
 	clients, err := parseHookClients(data, filepath.Dir(path))
+	if err == nil {
+		// What cannot be told from one line, who uses them knows. The base URL
+		// does not matter for that, and is not known before the server listens.
+		_, err = auth.NewHooks(auth.HooksConfig{
+			Clients: clients, BaseURL: "http://localhost", Clock: time.Now, Logger: slog.New(slog.DiscardHandler),
+		})
+	}
 	if err != nil {
-		return nil, usageError("--hook-clients: %s: %w", path, err)
+		return nil, usageError("--hook-clients: %s: %s", path, strings.TrimPrefix(err.Error(), "auth: "))
 	}
 	return clients, nil
 }
 
 // parseHookClients reads a list of clients: YAML, one mapping a client. dir is
 // where the files of keys are.
-func parseHookClients(data []byte, dir string) ([]hookClient, error) {
+func parseHookClients(data []byte, dir string) ([]auth.HookClient, error) {
 	root, err := yamlDocument(data)
 	switch {
 	case err != nil:
@@ -98,16 +112,11 @@ func parseHookClients(data []byte, dir string) ([]hookClient, error) {
 	case root.Kind != yaml.SequenceNode:
 		return nil, fmt.Errorf(`line %d: not a list of clients: each starts with "- name: "`, root.Line)
 	}
-	var clients []hookClient
+	var clients []auth.HookClient
 	for _, node := range root.Content {
 		client, err := parseHookClient(node, clientSettings(dir))
 		if err != nil {
 			return nil, err
-		}
-		for _, other := range clients {
-			if other.Issuer == client.Issuer || other.Name == client.Name {
-				return nil, fmt.Errorf("line %d: two clients have this name or issuer", node.Line)
-			}
 		}
 		clients = append(clients, client)
 	}
@@ -118,7 +127,7 @@ func parseHookClients(data []byte, dir string) ([]hookClient, error) {
 }
 
 // parseHookClient reads one client.
-func parseHookClient(node *yaml.Node, settings []clientSetting) (client hookClient, err error) {
+func parseHookClient(node *yaml.Node, settings []clientSetting) (client auth.HookClient, err error) {
 	if node.Kind != yaml.MappingNode {
 		return client, fmt.Errorf("line %d: a client is a list of NAME: VALUE lines", node.Line)
 	}
@@ -219,12 +228,4 @@ func checkKeys(data []byte) error {
 		}
 	}
 	return nil
-}
-
-// hookClient is a CDS Hooks client that may call.
-type hookClient struct {
-	Name, Issuer                string
-	Keys                        []byte
-	JKUs, Audiences, Algorithms []string
-	SharesPatientIDs            bool
 }

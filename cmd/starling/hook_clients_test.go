@@ -6,15 +6,15 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// publicKeys is a set of one public key, of the P-256 example in
-// https://www.rfc-editor.org/rfc/rfc7517#appendix-A.1.
-const publicKeys = `{"keys":[{"kty":"EC","crv":"P-256","x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM","use":"enc","kid":"1"}]}`
+	"github.com/starling-fhir/starling/auth"
+	"github.com/starling-fhir/starling/auth/authtest"
+)
 
 // TestReadHookClients reads all that a client can have, with files found beside
 // the file that names them.
 func TestReadHookClients(t *testing.T) {
+	publicKeys := string(signingKeys(t, authtest.NewIssuer(t)))
 	dir := folder(t, map[string]string{
 		"clients.yaml": `# who may call
 - name: North EHR
@@ -24,6 +24,7 @@ func TestReadHookClients(t *testing.T) {
   algorithm: [RS384, ES384]
   shares-patient-ids: true
 - issuer: south
+  tenant: [ward, clinic]
   jku:
     - https://south.example.org/jwks.json
     - http://localhost:8081/jwks.json
@@ -34,12 +35,12 @@ func TestReadHookClients(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []hookClient{
+	want := []auth.HookClient{
 		{
 			Name: "North EHR", Issuer: "https://north.example.org", Keys: []byte(publicKeys),
 			Audiences: []string{"https://cds.example.org/cds-services"}, Algorithms: []string{"RS384", "ES384"}, SharesPatientIDs: true,
 		},
-		{Name: "south", Issuer: "south", JKUs: []string{"https://south.example.org/jwks.json", "http://localhost:8081/jwks.json"}},
+		{Name: "south", Issuer: "south", Tenants: []string{"ward", "clinic"}, JKUs: []string{"https://south.example.org/jwks.json", "http://localhost:8081/jwks.json"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -48,6 +49,7 @@ func TestReadHookClients(t *testing.T) {
 
 // TestReadHookClientsErrors lists files that stop the start.
 func TestReadHookClientsErrors(t *testing.T) {
+	publicKeys := string(signingKeys(t, authtest.NewIssuer(t)))
 	const good = "- issuer: a\n  key-file: good.json\n"
 	tests := []struct{ name, file, want string }{
 		{"empty", "# nobody\n", "names no client"},
@@ -57,14 +59,14 @@ func TestReadHookClientsErrors(t *testing.T) {
 		{"two documents", good + "---\n" + good, "more than one YAML document"},
 		{"a client that is a word", "- a\n", "line 1: a client is a list"},
 		{"an unknown key", "- issuer: a\n  keyfile: good.json\n", `line 2: a client has no "keyfile" (did you mean key-file?)`},
-		{"an unknown key far from all", "- issuer: a\n  colour: red\n", `line 2: a client has no "colour"; it has name, issuer, key-file`},
+		{"an unknown key far from all", "- issuer: a\n  colour: red\n", `line 2: a client has no "colour"; it has name, issuer, tenant, key-file`},
 		{"a key twice", "- issuer: a\n  issuer: b\n", "line 2: issuer is set twice"},
 		{"no issuer", "- key-file: good.json\n", "line 1: a client needs an issuer"},
 		{"no keys", "- issuer: a\n", "line 1: a client needs a key-file or a jku"},
 		{"an empty issuer", "- issuer: ''\n  key-file: good.json\n", "line 1: issuer: has no value"},
 		{"two issuers", "- issuer: [a, b]\n  key-file: good.json\n", "line 1: issuer: has no value, or more than one"},
-		{"an issuer twice", good + good, "line 3: two clients have this name or issuer"},
-		{"a name twice", "- {name: x, issuer: a, key-file: good.json}\n- {name: x, issuer: b, key-file: good.json}\n", "line 2: two clients have this name"},
+		{"an issuer twice", good + "- name: b\n  issuer: a\n  key-file: good.json\n", `hook client "b": client "a" has the same issuer: both need tenants`},
+		{"a name twice", "- {name: x, issuer: a, key-file: good.json}\n- {name: x, issuer: b, key-file: good.json}\n", `hook client "x": another client has this name`},
 		{"no file of keys", "- issuer: a\n  key-file: nowhere.json\n", "line 2: key-file: stat "},
 		{"keys that are no JSON", "- issuer: a\n  key-file: text\n", "is not a JSON Web Key Set"},
 		{"no keys in the set", "- issuer: a\n  key-file: none.json\n", "is not a JSON Web Key Set"},

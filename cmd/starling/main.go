@@ -2,7 +2,7 @@
 // pharmacogenomic advice, and the tools around it.
 //
 // Every subcommand is a file: serve.go, demo.go, load.go, migrate.go, check.go,
-// ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
+// token.go, ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
 package main
 
 import (
@@ -66,6 +66,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
 	Load    loadCmd    `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
 	Migrate migrateCmd `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
+	Token   tokenCmd   `cmd:"" help:"Look at the tokens that a server is sent."`
 	Ping    pingCmd    `cmd:"" help:"Ask a running server whether it is ready."`
 	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with."`
 	Version versionCmd `cmd:"" help:"Print the version."`
@@ -118,7 +119,7 @@ func (m *Main) Run(ctx context.Context, args []string) (code int) {
 
 // parser makes kong's parser of a command line.
 func (m *Main) parser(commands *cli, source *settingSource) (*kong.Kong, error) {
-	return kong.New(commands,
+	parser, err := kong.New(commands,
 		kong.Name("starling"),
 		kong.Description("A FHIR R4 server that answers CDS Hooks calls with pharmacogenomic advice. Not a medical device.\n\n"+
 			"Settings come from flags, STARLING_* variables, the file of --config, and defaults, in this order."),
@@ -131,6 +132,11 @@ func (m *Main) parser(commands *cli, source *settingSource) (*kong.Kong, error) 
 		kong.Resolvers(source),
 		kong.Bind(source),
 	)
+	if err != nil {
+		return nil, err
+	}
+	hideSettings(parser.Model.Node)
+	return parser, nil
 }
 
 func main() {

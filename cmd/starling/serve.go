@@ -15,6 +15,7 @@ import (
 	"github.com/alecthomas/kong"
 	"golang.org/x/sync/errgroup"
 
+	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/cds/pgx"
 	"github.com/starling-fhir/starling/fhir/resource"
 	"github.com/starling-fhir/starling/fhir/search"
@@ -53,7 +54,9 @@ type server struct {
 	settings *Settings
 	log      *slog.Logger
 	metrics  *metrics
-	base     string // FHIR base URL
+	base     string            // FHIR base URL
+	clients  []auth.HookClient // of --hook-clients
+	who      identity
 	health   health
 	app      atomic.Pointer[http.Handler] // nil until ready
 
@@ -78,6 +81,13 @@ const (
 func (s *server) run(ctx context.Context) error {
 	if err := s.settings.check(); err != nil {
 		return err
+	}
+	if s.settings.HookClients != "" {
+		clients, err := readHookClients(s.settings.HookClients)
+		if err != nil {
+			return err
+		}
+		s.clients = clients
 	}
 	s.log = newLogger(s.main.Stderr, s.settings)
 	s.metrics = newMetrics(thisBuild())
@@ -128,10 +138,14 @@ func (s *server) run(ctx context.Context) error {
 			return nil
 		})
 	}
-	group.Go(func() error { return s.warn(ctx, addr) })
+	if s.settings.InsecureNoAuth {
+		group.Go(func() error { return s.warn(ctx, addr) })
+	} else {
+		s.sayWho(addr)
+	}
 	group.Go(func() error {
 		started := s.main.Now()
-		closeStore, err := s.open(ctx)
+		closeStore, err := s.open(ctx, group)
 		if err == nil {
 			s.health.set(stateReady, "")
 			s.log.Info("ready", "seconds", s.main.Now().Sub(started).Seconds())
@@ -210,9 +224,9 @@ func (s *server) warn(ctx context.Context, addr string) error {
 }
 
 // open reads the definitions and the knowledge, opens the store and publishes
-// the application. The function it returns closes what was opened, also after
-// an error.
-func (s *server) open(ctx context.Context) (closeStore func() error, err error) {
+// the application. Providers' keys are fetched in background meanwhile and later.
+// The function it returns closes what was opened, also after an error.
+func (s *server) open(ctx context.Context, background *errgroup.Group) (closeStore func() error, err error) {
 	var (
 		registry  *search.Registry
 		gate      *resource.Gate
@@ -231,6 +245,10 @@ func (s *server) open(ctx context.Context) (closeStore func() error, err error) 
 			return fmt.Errorf("search parameters: %w", err)
 		}
 		registry = registry.WithBase(s.base)
+		if s.who, err = s.newIdentity(registry); err != nil {
+			return err
+		}
+		s.who.run(ctx, background)
 		if data, err = s.openStore(ctx, registry); err != nil {
 			return fmt.Errorf("store %s: %w", mask(s.settings.Store), err)
 		}

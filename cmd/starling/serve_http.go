@@ -37,20 +37,16 @@ const gzipFrom = 1400
 
 // application wires the FHIR API and the CDS services over a store.
 func (s *server) application(ctx context.Context, data store.Store, registry *search.Registry, gate *resource.Gate, knowledge *pgx.Knowledge) (http.Handler, error) {
-	if !s.settings.InsecureNoAuth {
-		return nil, usageError("tokens cannot be checked yet") // the next commits do
-	}
 	supported, err := profiles.Supported()
 	if err != nil {
 		return nil, err
 	}
-	everything := func(echo.Context) (search.Access, error) { return search.FullAccess(), nil }
 	api, err := rest.New(rest.Config{
 		Store: s.metrics.store(data), Registry: registry, Gate: gate,
-		Base: s.base, Authorize: everything, Origins: s.settings.CORSOrigin,
+		Base: s.base, Authorize: s.who.authorize, Origins: s.settings.CORSOrigin,
 		Clock: s.main.Now, NewID: timeOrderedID, Logger: s.log,
 		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
-		Security: rest.Security{Description: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth)."},
+		Security: s.who.security(),
 		Version:  thisBuild().Version,
 		Profiles: supported,
 	})
@@ -70,10 +66,7 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log, OnUnmapped: s.metrics.unmappedOrder,
 		}),
 		cds.Options{
-			// Callers have no names without authentication. They count as this
-			// server's own: their patient ids are its patient ids.
-			Client:  func(*http.Request) (*cds.Client, error) { return &cds.Client{SharesPatientIDs: true}, nil },
-			Origins: s.hookOrigins(), OnCall: s.metrics.call, OnFeedback: s.metrics.toldFeedback,
+			Client: s.who.client, Origins: s.hookOrigins(), OnCall: s.metrics.call, OnFeedback: s.metrics.toldFeedback,
 			Logger: s.log, Clock: s.main.Now, NewID: uuid.NewString,
 		})
 	if err != nil {
@@ -113,8 +106,8 @@ func (s *server) installProfiles(ctx context.Context, api *rest.Server) error {
 }
 
 // hookOrigins are the web origins whose pages may call the CDS services. An
-// empty list would mean all to package cds; without authentication it means
-// only the server's own.
+// empty list would mean all to package cds; here it means only the server's
+// own.
 func (s *server) hookOrigins() []string {
 	if len(s.settings.CORSOrigin) > 0 {
 		return s.settings.CORSOrigin
@@ -259,6 +252,9 @@ func (s *server) links() []link {
 		{"Patients", s.base + "/Patient", "the patients stored here"},
 		{"CDS Hooks", root + "/cds-services", "the decision-support services"},
 		{"Ready", root + "/readyz", "whether the server is ready"},
+	}
+	if s.who.verifier != nil {
+		links = append(links, link{"SMART", s.base + "/.well-known/smart-configuration", "where apps get tokens"})
 	}
 	if s.settings.MetricsListen == "" {
 		links = append(links, link{"Metrics", root + "/metrics", "figures for Prometheus"})

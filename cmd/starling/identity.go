@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/labstack/echo/v4"
+	"golang.org/x/sync/errgroup"
+
+	"github.com/starling-fhir/starling/auth"
+	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/fhir/rest"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// identity says who may do what: in the FHIR API by the tokens of OpenID
+// providers, in CDS Hooks by those of its clients. The zero identity lets
+// everybody do everything: --insecure-no-auth.
+type identity struct {
+	verifier *auth.Verifier
+	hooks    *auth.Hooks
+}
+
+// newIdentity makes what the settings ask for. It asks no provider anything yet.
+func (s *server) newIdentity(registry *search.Registry) (who identity, err error) {
+	if s.settings.InsecureNoAuth {
+		return identity{}, nil
+	}
+	tokens := s.settings.tokenConfig(registry, s.base, s.main.Now, s.log)
+	tokens.OnRefused = s.metrics.refusedToken
+	if who.verifier, err = auth.New(tokens); err != nil {
+		return identity{}, usageError("%w", err)
+	}
+	calls := s.settings.hookConfig(s.clients, s.base, s.main.Now, s.log)
+	calls.OnRefused = s.metrics.refusedToken
+	who.hooks, err = auth.NewHooks(calls)
+	return who, err
+}
+
+// tokenConfig is how tokens of OpenID providers are checked.
+func (s *Settings) tokenConfig(registry *search.Registry, base string, now func() time.Time, log *slog.Logger) auth.Config {
+	return auth.Config{
+		Issuers: s.Issuer, Audiences: s.Audience, Algorithms: s.TokenAlgorithm,
+		ClockSkew: s.ClockSkew, PatientClaim: s.PatientClaim,
+		Registry: registry, Base: base, HTTP: outbound(), Clock: now, Logger: log,
+	}
+}
+
+// hookConfig is how tokens of CDS clients are checked.
+func (s *Settings) hookConfig(clients []auth.HookClient, base string, now func() time.Time, log *slog.Logger) auth.HooksConfig {
+	return auth.HooksConfig{
+		Clients: clients, BaseURL: strings.TrimSuffix(base, fhirPath),
+		ClockSkew: s.ClockSkew, HTTP: outbound(), Clock: now, Logger: log,
+	}
+}
+
+// outbound fetches keys and what providers say of themselves, by the proxy of the
+// environment if there is one.
+func outbound() *http.Client {
+	return &http.Client{Transport: &http.Transport{
+		Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true,
+		TLSHandshakeTimeout: 10 * time.Second, ResponseHeaderTimeout: 10 * time.Second,
+		MaxIdleConnsPerHost: 1, IdleConnTimeout: time.Minute,
+	}}
+}
+
+// run keeps the keys of providers and clients fresh until ctx ends.
+func (i identity) run(ctx context.Context, group *errgroup.Group) {
+	if i.verifier != nil {
+		group.Go(func() error { return i.verifier.Run(ctx) })
+		group.Go(func() error { return i.hooks.Run(ctx) })
+	}
+}
+
+// authorize says what the caller of a FHIR request may do.
+func (i identity) authorize(c echo.Context) (search.Access, error) {
+	if i.verifier == nil {
+		return search.FullAccess(), nil
+	}
+	return i.verifier.Authorize(c)
+}
+
+// security is what clients are told.
+func (i identity) security() rest.Security {
+	if i.verifier == nil {
+		return rest.Security{Description: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth)."}
+	}
+	return rest.Security{
+		Description: "Requests need a bearer token of an OpenID provider that this server knows; its SMART scopes say what they may do.",
+		SMART:       i.verifier,
+	}
+}
+
+// client says who calls CDS Hooks.
+func (i identity) client(r *http.Request) (*cds.Client, error) {
+	if i.hooks == nil {
+		// Callers have no names without authentication. They count as this
+		// server's own: their patient ids are its patient ids.
+		return &cds.Client{SharesPatientIDs: true}, nil
+	}
+	client, err := i.hooks.Authenticate(r)
+	if err != nil {
+		return nil, err
+	}
+	return &cds.Client{Name: client.Name, SharesPatientIDs: client.SharesPatientIDs}, nil
+}
+
+// sayWho tells in the log who may do what, and what of it may not be meant.
+func (s *server) sayWho(addr string) {
+	settings := s.settings
+	s.log.Info("tokens are asked for", "issuers", settings.Issuer, "audiences", settings.Audience, "patient_claim", settings.PatientClaim)
+	if settings.HookClients == "" {
+		s.log.Warn("CDS Hooks answer 401 to everybody: name the clients that may call with --hook-clients")
+	} else {
+		s.log.Info("CDS Hooks ask for the tokens of clients", "clients", len(s.clients))
+	}
+	base, err := url.Parse(s.base)
+	loopback, addrErr := isLoopback(addr)
+	switch {
+	case err != nil || addrErr != nil:
+	case settings.BaseURL == "" && !loopback:
+		s.log.Warn("links name an address of this machine only: say with --base-url what clients call the server", "fhir_base", s.base)
+	case crossesNetwork(base):
+		s.log.Warn("the base URL is without TLS: whoever reads a token on its way can use it", "fhir_base", s.base)
+	}
+}
