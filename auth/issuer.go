@@ -32,6 +32,8 @@ type issuer struct {
 	mu       sync.Mutex
 	metadata *metadata // nil until the issuer has answered
 	learned  time.Time
+	smart    *metadata // of its SMART document; nil if it has none
+	asked    time.Time // for its SMART document
 }
 
 // metadata is what an issuer says about itself.
@@ -93,11 +95,25 @@ func isSecure(u *url.URL) bool {
 	return false
 }
 
-// known returns the issuer's metadata; nil if it has never answered.
+// known returns what the issuer says about itself, in its SMART document too;
+// nil if it has never answered.
 func (i *issuer) known() *metadata {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	return i.metadata
+	if i.metadata == nil || i.smart == nil || i.smart.TokenEndpoint != i.metadata.TokenEndpoint {
+		return i.metadata // or the SMART document is about another server
+	}
+	both := *i.metadata
+	both.Capabilities = i.smart.Capabilities
+	both.Scopes = union(both.Scopes, i.smart.Scopes)
+	both.GrantTypes = union(both.GrantTypes, i.smart.GrantTypes)
+	both.ChallengeMethods = union(both.ChallengeMethods, i.smart.ChallengeMethods)
+	both.TokenAuthMethods = union(both.TokenAuthMethods, i.smart.TokenAuthMethods)
+	both.TokenAuthAlgorithms = union(both.TokenAuthAlgorithms, i.smart.TokenAuthAlgorithms)
+	if both.ManagementEndpoint == "" {
+		both.ManagementEndpoint = i.smart.ManagementEndpoint
+	}
+	return &both
 }
 
 // locate returns where the issuer's keys are, by its metadata, which it fetches
@@ -142,14 +158,22 @@ func (i *issuer) discover(ctx context.Context) (*metadata, error) {
 	if u, err := url.Parse(found.JWKSURI); err != nil || u.Host == "" || !isSecure(u) {
 		return nil, errors.New("the jwks_uri of its discovery document is not an absolute URL with https")
 	}
-	// What an issuer can do for SMART apps, only its SMART document says.
-	found.Capabilities = nil
+	found.Capabilities = nil // only a SMART document has them
 	return &found, nil
 }
 
-// learnSMART adds what the issuer's SMART document says, if it has one, to its
-// metadata.
+// learnSMART fetches the issuer's SMART document, if it has one, now and then.
 func (i *issuer) learnSMART(ctx context.Context) {
+	i.mu.Lock()
+	now := i.clock()
+	recent := !i.asked.IsZero() && now.Sub(i.asked) < relearn
+	if !recent {
+		i.asked = now
+	}
+	i.mu.Unlock()
+	if recent {
+		return
+	}
 	body, _, err := i.fetch.get(ctx, strings.TrimSuffix(i.name, "/")+smartPath)
 	if err != nil {
 		return // most issuers have none
@@ -160,18 +184,5 @@ func (i *issuer) learnSMART(ctx context.Context) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	if i.metadata == nil || smart.TokenEndpoint != i.metadata.TokenEndpoint {
-		return // not about this authorization server
-	}
-	both := *i.metadata // others read the old one
-	both.Capabilities = smart.Capabilities
-	both.Scopes = union(both.Scopes, smart.Scopes)
-	both.GrantTypes = union(both.GrantTypes, smart.GrantTypes)
-	both.ChallengeMethods = union(both.ChallengeMethods, smart.ChallengeMethods)
-	both.TokenAuthMethods = union(both.TokenAuthMethods, smart.TokenAuthMethods)
-	both.TokenAuthAlgorithms = union(both.TokenAuthAlgorithms, smart.TokenAuthAlgorithms)
-	if both.ManagementEndpoint == "" {
-		both.ManagementEndpoint = smart.ManagementEndpoint
-	}
-	i.metadata = &both
+	i.smart = &smart
 }

@@ -79,6 +79,9 @@ func (m *metadata) smart() smartConfiguration {
 		ResponseTypes:         m.ResponseTypes,
 		ChallengeMethods:      []string{},
 	}
+	if c.AuthorizationEndpoint == "" {
+		c.ResponseTypes = nil
+	}
 	if len(c.GrantTypes) == 0 {
 		c.GrantTypes = []string{}
 		if c.AuthorizationEndpoint != "" {
