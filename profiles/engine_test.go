@@ -164,11 +164,11 @@ type outcome struct {
 	Tested []string `json:"tested,omitempty"`
 }
 
-// try puts an example before the service, with what belongs to it.
-func try(tb testing.TB, name string, example *resource.Node) outcome {
+// try puts an example before the service, with those good examples that belong
+// to it.
+func try(tb testing.TB, good map[string]*resource.Node, name string, example *resource.Node) outcome {
 	tb.Helper()
 	service := pgxService(tb)
-	good := examples(tb, "good")
 	kind, _, _ := strings.Cut(name, ".")
 	names := []string{"clopidogrel"}
 	all := []*resource.Node{example, good["patient"]}
@@ -242,10 +242,11 @@ func withdrawn(tb testing.TB, n *resource.Node) *resource.Node {
 // outcomes are those of all examples, by file.
 func outcomes(tb testing.TB) map[string]outcome {
 	tb.Helper()
+	good := examples(tb, "good")
 	all := map[string]outcome{}
-	for _, folder := range []string{"good", "bad"} {
-		for name, example := range examples(tb, folder) {
-			all[name] = try(tb, name, example)
+	for _, files := range []map[string]*resource.Node{good, examples(tb, "bad")} {
+		for name, example := range files {
+			all[name] = try(tb, good, name, example)
 		}
 	}
 	return all
@@ -260,8 +261,9 @@ func TestWhatBecomesOfTheExamples(t *testing.T) {
 }
 
 func TestGoodResultsGiveAdvice(t *testing.T) {
-	for name, example := range examples(t, "good") {
-		o := try(t, name, example)
+	good := examples(t, "good")
+	for name, example := range good {
+		o := try(t, good, name, example)
 		switch {
 		case !slices.Equal(o.Patients, []string{patientID}):
 			t.Errorf("%s is in the records of %q", name, o.Patients)
@@ -301,17 +303,21 @@ func TestBrokenRulesChangeTheAnswer(t *testing.T) {
 // The two ways of finding a result make up for each other; without both it is
 // lost.
 func TestResultsWithoutCodeAndCategoryAreNotFound(t *testing.T) {
-	for name := range examples(t, "good") {
-		kind, _, _ := strings.Cut(name, ".")
-		bad := examples(t, "bad")
-		other, category := bad[kind+".another-code"], bad[kind+".not-genetics"]
-		if other == nil {
+	good, bad := examples(t, "good"), examples(t, "bad")
+	tried := 0
+	for name := range good {
+		lost, category := bad[name+".another-code"], bad[name+".not-genetics"]
+		if lost == nil {
 			continue
 		}
-		other.Set("category", *category.Get("category"))
-		if o := try(t, kind, other); len(o.FoundBy) > 0 {
+		tried++
+		lost.Set("category", *category.Get("category"))
+		if o := try(t, good, name, lost); len(o.FoundBy) > 0 {
 			t.Errorf("%s without code and category is found by %q", name, o.FoundBy)
 		}
+	}
+	if tried != 4 {
+		t.Errorf("%d kinds of result tried, want 4", tried)
 	}
 }
 
