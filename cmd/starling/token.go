@@ -27,6 +27,8 @@ type tokenInspectCmd struct {
 	Hook       bool   `help:"The token is that of a CDS Hooks client: check it against --hook-clients."`
 	Called     string `placeholder:"URL" help:"With --hook: the address the client calls, which its aud must name. Default: any of this server's CDS Hooks addresses."`
 	Settings   `embed:""`
+	// OnLine is what stands on the command line, where no token should.
+	OnLine []string `arg:"" optional:"" hidden:""`
 }
 
 // BeforeResolve reads the settings file.
@@ -94,6 +96,8 @@ func (t *tokenInspectCmd) Run(ctx context.Context, m *Main) error {
 // check finds settings by which no token can be looked at.
 func (t *tokenInspectCmd) check() error {
 	switch {
+	case len(t.OnLine) > 0:
+		return usageError("the token is read from standard input. On a command line every program of this machine can see it, and the shell remembers it: get a new one")
 	case t.InsecureNoAuth:
 		return usageError("with --insecure-no-auth the server looks at no token: leave it out, and give the settings that ask for tokens")
 	case t.Hook && t.HookClients == "":
