@@ -30,7 +30,7 @@ const recordsBase = "https://starling.example.org/fhir"
 type clinic struct {
 	testing.TB
 	echo     *echo.Echo
-	records  records
+	records  *records
 	advising cds.Service
 }
 
@@ -60,7 +60,9 @@ func newClinic(tb testing.TB) *clinic {
 	fail(err)
 	knowledge, err := pgx.Load(pgx.Files())
 	fail(err)
-	c := &clinic{TB: tb, echo: echo.New(), records: records{api, registry}}
+	c := &clinic{TB: tb, echo: echo.New()}
+	c.records, err = newRecords(api, registry)
+	fail(err)
 	c.echo.HTTPErrorHandler = api.HandleError
 	api.Register(c.echo.Group(fhirPath))
 	c.advising = services.All(services.Config{

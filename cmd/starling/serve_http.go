@@ -60,9 +60,13 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	if err != nil {
 		return nil, usageError("--off-gene, --off-drug, --severity: %w", err)
 	}
+	own, err := newRecords(api, registry)
+	if err != nil {
+		return nil, err
+	}
 	hooks, err := cds.NewHandler(
 		services.All(services.Config{
-			Knowledge: knowledge, Records: records{api, registry}, Policy: policy,
+			Knowledge: knowledge, Records: own, Policy: policy,
 			Clock: s.main.Now, NewID: uuid.NewString, Logger: s.log, OnUnmapped: s.metrics.unmappedOrder,
 		}),
 		cds.Options{
