@@ -44,14 +44,14 @@ func benchObservation(p, i int, rng *rand.Rand) store.Change {
 	}
 	add("_id", "c"+id)
 	add("_profile", "uhttp://hl7.org/fhir/us/core/StructureDefinition/us-core-observation-lab")
-	add("_compartment", "s"+patient)
+	c.Entries = append(c.Entries, inRecord(patient[8:]))
 	add("status", "cfinal", "shttp://hl7.org/fhir/observation-status|final")
 	add("category", "claboratory", "shttp://terminology.hl7.org/CodeSystem/observation-category|laboratory")
 	for _, param := range []string{"code", "combo-code"} {
 		add(param, "c"+code, "shttp://loinc.org|"+code)
 	}
 	for _, param := range []string{"subject", "patient"} {
-		add(param, "r"+patient)
+		add(param, benchReference(patient[8:]))
 	}
 	add("encounter", "r"+encounter)
 	add("date", "l"+day+day, "h"+day+day)
@@ -67,10 +67,21 @@ func benchObservation(p, i int, rng *rand.Rand) store.Change {
 	return c
 }
 
+// benchReference is the value of a reference to a patient, as package search
+// makes it, so that it knows a query that names its patient.
+func benchReference(patient string) string { return "\x50Patient\x00" + patient + "\x00" }
+
+// inRecord is the entry by which a scope finds what is in a compartment.
+func inRecord(patient string) search.Entry {
+	clause := search.InPatients(patient)
+	return search.Entry{Param: clause.Param, Value: clause.Ranges[0].From}
+}
+
 func benchBundle(p int, rng *rand.Rand) []store.Change {
 	id := fmt.Sprintf("%08d-aaaa-4bbb-8ccc-%012d", p, p)
 	patient := textChange("Patient", id, "someone")
-	patient.Entries = []search.Entry{{Param: "_id", Value: []byte("c" + id)}, {Param: "_compartment", Value: []byte("sPatient/" + id)}}
+	patient.Patients = []string{id}
+	patient.Entries = []search.Entry{{Param: "_id", Value: []byte("c" + id)}, inRecord(id)}
 	changes := []store.Change{patient}
 	for i := range benchObservations {
 		changes = append(changes, benchObservation(p, i, rng))
@@ -230,7 +241,7 @@ func BenchmarkLarge(b *testing.B) {
 
 	patient := func() search.Clause {
 		p := rng.IntN(benchPatients)
-		return one("patient", fmt.Sprintf("rPatient/%08d-aaaa-4bbb-8ccc-%012d", p, p))
+		return one("patient", benchReference(fmt.Sprintf("%08d-aaaa-4bbb-8ccc-%012d", p, p)))
 	}
 	code := func() search.Clause {
 		return one("code", "shttp://loinc.org|"+strconv.Itoa(10000+rng.IntN(benchCodes)))
@@ -285,4 +296,98 @@ func BenchmarkLarge(b *testing.B) {
 			q.Cursor = page.Next
 		}
 	})
+}
+
+// BenchmarkScoped measures what it costs that a patient's app may see one
+// patient only: each search without and with the scope, one after the other, on
+// a store of 190,200 resources. The ratio is of the two sums.
+func BenchmarkScoped(b *testing.B) {
+	s, err := Open(b.TempDir(), Options{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	registry, err := search.NewRegistry()
+	if err != nil {
+		b.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	for p := range benchPatients {
+		if _, err := s.Write(b.Context(), benchBundle(p, rng)); err != nil {
+			b.Fatal(err)
+		}
+	}
+	if err := s.Compact(b.Context()); err != nil {
+		b.Fatal(err)
+	}
+	var ids []string
+	var accesses []search.Access
+	for p := range benchPatients {
+		ids = append(ids, fmt.Sprintf("%08d-aaaa-4bbb-8ccc-%012d", p, p))
+		accesses = append(accesses, registry.Access(search.Grant{Type: "*", Rights: search.CanRead | search.CanSearch, Patient: ids[p]}))
+	}
+	// As search.Registry makes it of patient=X: the reference, and our own URL.
+	patient := func(p int) search.Clause {
+		c := one("patient", benchReference(ids[p]))
+		c.Ranges = append(c.Ranges, one("", "uhttp://localhost:8080/fhir/Patient/"+ids[p]).Ranges...)
+		return c
+	}
+	code := func() search.Clause {
+		return one("code", "shttp://loinc.org|"+strconv.Itoa(10000+rng.IntN(benchCodes)))
+	}
+	year := func() search.Clause {
+		from := 1990 + rng.IntN(35)
+		return search.Clause{Param: "date", Ranges: []search.Range{{From: fmt.Appendf(nil, "l%d", from), To: fmt.Appendf(nil, "l%d", from+1)}}}
+	}
+	if q := accesses[0].Narrow(search.Query{Where: []search.Clause{patient(0)}}); !q.NamesPatient("Observation") {
+		b.Fatal("the entries are not those of package search")
+	}
+	newest := []search.Sort{{Param: "date", Range: search.Range{From: []byte("l"), To: []byte("m")}, Desc: true}}
+	for _, bench := range []struct {
+		name string
+		q    func(p int) search.Query
+	}{
+		{"patient+code", func(p int) search.Query { return search.Query{Where: []search.Clause{patient(p), code()}} }},
+		{"patient", func(p int) search.Query { return search.Query{Where: []search.Clause{patient(p)}} }},
+		{"patient+year", func(p int) search.Query { return search.Query{Where: []search.Clause{patient(p), year()}} }},
+		{"patient sorted by date", func(p int) search.Query { return search.Query{Where: []search.Clause{patient(p)}, Sort: newest} }},
+		{"patient counted", func(p int) search.Query {
+			return search.Query{Where: []search.Clause{patient(p)}, Total: search.TotalAccurate}
+		}},
+		{"code", func(int) search.Query { return search.Query{Where: []search.Clause{code()}} }},
+		{"year", func(int) search.Query { return search.Query{Where: []search.Clause{year()}} }},
+		{"code sorted by date", func(int) search.Query { return search.Query{Where: []search.Clause{code()}, Sort: newest} }},
+		{"all", func(int) search.Query { return search.Query{} }},
+	} {
+		b.Run(bench.name, func(b *testing.B) {
+			var took [2]time.Duration
+			ask := func(scoped int, q search.Query) {
+				begin := time.Now()
+				if _, err := s.Search(b.Context(), q); err != nil {
+					b.Fatal(err)
+				}
+				took[scoped] += time.Since(begin)
+			}
+			n := 0
+			for ; b.Loop(); n++ {
+				p := rng.IntN(benchPatients)
+				q := bench.q(p)
+				q.Types = []string{"Observation"}
+				if q.Count = 20; bench.name == "patient counted" {
+					q.Count = 0
+				}
+				// Each is first every other time: who is second finds a warm cache.
+				if n%2 == 0 {
+					ask(0, q)
+					ask(1, accesses[p].Narrow(q))
+				} else {
+					ask(1, accesses[p].Narrow(q))
+					ask(0, q)
+				}
+			}
+			b.ReportMetric(float64(took[0].Nanoseconds())/float64(n), "ns/all")
+			b.ReportMetric(float64(took[1].Nanoseconds())/float64(n), "ns/scoped")
+			b.ReportMetric(float64(took[1])/float64(took[0]), "ratio")
+		})
+	}
 }

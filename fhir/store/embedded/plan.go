@@ -17,6 +17,7 @@ const (
 	roleStream  = "stream"  // its values' rows are in document order: part of the merge join
 	roleGather  = "gather"  // its few rows are gathered and sorted first, then joined
 	roleCheck   = "check"   // tested on each candidate's forward row
+	roleLast    = "last"    // tested on what all others find
 	roleNothing = "nothing" // it can match nothing
 	roleAll     = "all"     // every resource of the type is a candidate
 )
@@ -80,6 +81,7 @@ type candidates struct {
 	must   []stream // not empty, unless nothing can match
 	not    []stream
 	checks []check
+	last   stream // if set, a match must be in it too
 	plan   plan
 }
 
@@ -91,6 +93,43 @@ type check struct {
 
 // next returns the first match not before doc.
 func (c *candidates) next(doc uint64) (uint64, bool) {
+	for {
+		found, ok := c.match(doc)
+		if !ok || c.verified(found) {
+			return found, ok && c.v.err == nil
+		}
+		doc = found + 1
+	}
+}
+
+// verified reports whether what match found is in the last stream too. Calls
+// come with growing doc.
+func (c *candidates) verified(doc uint64) bool {
+	if c.last == nil {
+		return true
+	}
+	found, ok := c.last.seek(doc)
+	return ok && found == doc
+}
+
+// verify makes a clause the last stream of candidates. It must hold one value.
+func (s *Store) verify(c *candidates, typeName string, where *search.Clause) {
+	typ, known := s.types.number(typeName)
+	if !known || len(c.must) == 0 {
+		return // nothing can match
+	}
+	cl := c.v.resolve(s, typ, where)
+	if cl.empty {
+		c.must = nil
+		return
+	}
+	c.last = &opening{open: func() stream { return cl.stream(c.v) }}
+	c.note(where.Param, false, roleLast, -1)
+}
+
+// match returns the first document not before doc that matches but for the
+// last stream.
+func (c *candidates) match(doc uint64) (uint64, bool) {
 	if len(c.must) == 0 {
 		return 0, false
 	}

@@ -68,22 +68,21 @@ const maxPage = 1000
 func searchIdentity(q *search.Query) string { return q.Scope.ID() + " " + q.Identity }
 
 func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) {
-	var hits []found
-	var more bool
-	var err error
 	total := from.total
 	count := q.Cursor == "" && q.Total != search.TotalNone && total < 0
-	w := walk{s: s, v: v, q: q, from: from}
+	w := walk{s: s, v: v, q: q, from: from, resources: make([]*fhir.Resource, 0, min(q.Count, 20))}
 	if count {
 		w.budget = cheapRows
 		if q.Total == search.TotalAccurate {
 			w.budget = math.MaxInt64
 		}
 	}
+	var more bool
+	var err error
 	if len(q.Sort) > 0 {
-		hits, more, err = w.sorted()
+		more, err = w.sorted()
 	} else {
-		hits, more, err = w.unsorted()
+		more, err = w.unsorted()
 	}
 	if err != nil || v.err != nil {
 		return nil, err
@@ -91,29 +90,11 @@ func (s *Store) page(v *view, q search.Query, from place) (*search.Page, error) 
 	if count && !w.gaveUp {
 		total = w.total
 	}
-
-	page := &search.Page{Total: total, Resources: make([]*fhir.Resource, 0, len(hits))}
-	for i, size := 0, 0; i < len(hits); i++ {
-		if size >= store.MaxPageBytes {
-			hits, more = hits[:i], true
-			break
-		}
-		hit := hits[i]
-		row, version, ok := v.version(hit.doc)
-		if !ok {
-			return nil, v.err
-		}
-		res := row.resource(s.types.name(hit.typ), version)
-		if !q.Scope.Sees(res) {
-			return nil, errRow // the index and the version disagree on compartments
-		}
-		page.Resources = append(page.Resources, res)
-		size += len(res.JSON)
-	}
-	if more && len(hits) > 0 {
+	page := &search.Page{Total: total, Resources: w.resources}
+	if more && len(w.resources) > 0 {
 		end := from
 		end.total = total
-		end.typ, end.doc = hits[len(hits)-1].typ, hits[len(hits)-1].doc
+		end.typ, end.doc = w.last.typ, w.last.doc
 		page.Next, err = s.sealPlace(searchIdentity(&q), end)
 	}
 	return page, err
@@ -146,7 +127,7 @@ func (s *Store) countTypes(now *moment, q *search.Query) int64 {
 	return total
 }
 
-// walk finds the documents of a page and, on the way, how many there are.
+// walk finds the resources of a page and, on the way, how many there are.
 type walk struct {
 	s    *Store
 	v    *view
@@ -156,6 +137,33 @@ type walk struct {
 	budget int64
 	total  int64
 	gaveUp bool
+
+	resources []*fhir.Resource // of the page
+	size      int              // their bytes
+	last      found            // the last of them
+}
+
+// full reports whether the page has all it may have.
+func (w *walk) full() bool { return len(w.resources) >= w.q.Count || w.size >= store.MaxPageBytes }
+
+// take reads a match onto the page. It is false if the scope does not see it
+// after all, which only a match that was not verified may turn out to be.
+func (w *walk) take(hit found, name string, verified bool) bool {
+	row, version, ok := w.v.version(hit.doc)
+	if !ok {
+		return false
+	}
+	res := row.resource(name, version)
+	if !w.q.Scope.Sees(res) {
+		if verified {
+			w.v.fail(errRow) // the index and the version disagree on compartments
+		}
+		return false
+	}
+	w.resources = append(w.resources, res)
+	w.size += len(res.JSON)
+	w.last = hit
+	return true
 }
 
 // counting reports whether to go on after the page is full.
@@ -181,17 +189,26 @@ func (w *walk) typeNames() []string {
 	})
 }
 
-// candidates plans the search of one type.
+// candidates plans the search of one type. Where the query names the patient
+// that the scope is limited to, its own clauses leave nearly nothing over that
+// the scope's would not find too: that one is only verified.
 func (w *walk) candidates(name string) (*candidates, error) {
 	where, ok := w.q.WhereOf(name)
 	if !ok {
 		return &candidates{v: w.v}, nil
 	}
+	if len(where) == len(w.q.Where)+1 && w.q.NamesPatient(name) {
+		c, err := w.s.candidates(w.v, name, where[1:])
+		if err == nil {
+			w.s.verify(c, name, &where[0])
+		}
+		return c, err
+	}
 	return w.s.candidates(w.v, name, where)
 }
 
 // unsorted walks by type name and document number.
-func (w *walk) unsorted() (hits []found, more bool, err error) {
+func (w *walk) unsorted() (more bool, err error) {
 	begun := ""
 	if w.from.doc != 0 {
 		begun = w.s.types.name(w.from.typ)
@@ -203,47 +220,53 @@ func (w *walk) unsorted() (hits []found, more bool, err error) {
 		typ, _ := w.s.types.number(name)
 		c, err := w.candidates(name)
 		if err != nil {
-			return nil, false, err
+			return false, err
 		}
 		doc := uint64(0)
 		if name == begun {
 			doc = w.from.doc + 1
 		}
 		for {
-			next, ok := c.next(doc)
+			next, ok := c.match(doc)
 			if !ok {
 				break
 			}
 			doc = next + 1
-			w.total++
-			if len(hits) < w.q.Count {
-				hits = append(hits, found{typ, next})
+			if !w.full() {
+				// A match on the page is verified by the version that is read
+				// for it anyway.
+				if w.take(found{typ, next}, name, c.last == nil) {
+					w.total++
+				}
+				if w.v.err != nil {
+					return false, w.v.err
+				}
 				continue
 			}
+			if !c.verified(next) {
+				continue
+			}
+			w.total++
 			more = true
 			if !w.counting() {
-				return hits, more, w.v.err
+				return more, w.v.err
 			}
 		}
 		if w.v.err != nil {
-			return nil, false, w.v.err
+			return false, w.v.err
 		}
 	}
-	return hits, more, nil
+	return more, nil
 }
 
 // keys returns the keys of a query's first page at logical time t.
 func (s *Store) keys(ctx context.Context, r pebble.Reader, t uint64, q search.Query) ([]fhir.Key, error) {
 	v := &view{ctx: ctx, r: r, t: t}
 	w := walk{s: s, v: v, q: q}
-	hits, _, err := w.unsorted()
+	_, err := w.unsorted()
 	var keys []fhir.Key
-	for _, hit := range hits {
-		row, _, ok := v.version(hit.doc)
-		if !ok {
-			break
-		}
-		keys = append(keys, fhir.Key{Type: s.types.name(hit.typ), ID: string(row.id)})
+	for _, res := range w.resources {
+		keys = append(keys, res.Key)
 	}
 	if closeErr := v.close(); err == nil {
 		err = closeErr

@@ -92,7 +92,7 @@ type sorting struct {
 }
 
 // sorted finds a page in the order of the sort keys.
-func (w *walk) sorted() (hits []found, more bool, err error) {
+func (w *walk) sorted() (more bool, err error) {
 	st := &sorting{walk: w, params: make([]uint16, len(w.q.Sort)), kept: &best{sort: w.q.Sort, most: w.q.Count + 1}}
 	for i, key := range w.q.Sort {
 		st.params[i], _ = w.s.params.number(key.Param) // 0 for one that nobody has
@@ -100,21 +100,23 @@ func (w *walk) sorted() (hits []found, more bool, err error) {
 	if w.from.doc != 0 {
 		st.start = &sortKey{found: found{w.from.typ, w.from.doc}, name: w.s.types.name(w.from.typ)}
 		if st.start.values, err = w.values(w.from.doc, st.params); err != nil {
-			return nil, false, err
+			return false, err
 		}
 	}
 	for _, name := range w.typeNames() {
 		if err := st.typed(name); err != nil {
-			return nil, false, err
+			return false, err
 		}
 	}
-	for i, key := range st.kept.take() {
-		if i == w.q.Count {
-			return hits, true, nil
+	for _, key := range st.kept.take() {
+		if w.full() {
+			return true, nil
 		}
-		hits = append(hits, key.found)
+		if !w.take(key.found, key.name, true) {
+			return false, w.v.err
+		}
 	}
-	return hits, false, nil
+	return false, nil
 }
 
 // typed offers the matches of one type. Few are gathered; of many only those

@@ -134,6 +134,19 @@ func (u union) seek(doc uint64) (uint64, bool) {
 	return least, any
 }
 
+// opening is a stream that is opened when first asked.
+type opening struct {
+	open func() stream
+	s    stream
+}
+
+func (o *opening) seek(doc uint64) (uint64, bool) {
+	if o.s == nil {
+		o.s = o.open()
+	}
+	return o.s.seek(doc)
+}
+
 // set gives documents gathered before, sorted.
 type set struct {
 	docs []uint64
