@@ -1,0 +1,171 @@
+package mongo
+
+import (
+	"context"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// criteriaPerCommand is how many conditions one command asks.
+const criteriaPerCommand = 100
+
+// conditions asks all conditions inside the transaction and returns which
+// changes' hold. Equal ones are asked once.
+func (tx *transaction) conditions(ctx context.Context) (map[*change]bool, error) {
+	held := map[*change]bool{}
+	var asked []*asked
+	for _, p := range tx.batch {
+		for _, c := range p.changes {
+			if c.Condition == nil {
+				continue
+			}
+			a, err := tx.ask(c.Condition)
+			if err != nil {
+				return nil, err
+			}
+			a.changes = append(a.changes, c)
+			asked = append(asked, a)
+		}
+	}
+	asked, err := merge(asked)
+	if err != nil {
+		return nil, err
+	}
+	for chunk := range slices.Chunk(asked, criteriaPerCommand) {
+		if err := tx.answer(ctx, chunk); err != nil {
+			return nil, err
+		}
+	}
+	for _, a := range asked {
+		for _, c := range a.changes {
+			held[c] = sameKeys(a.found, c.Condition.Keys)
+		}
+	}
+	return held, nil
+}
+
+// asked is a condition's query and the changes that wait for its answer.
+type asked struct {
+	query   search.Query
+	sel     *selection
+	changes []*change
+	found   []string
+}
+
+func (tx *transaction) ask(c *store.Condition) (*asked, error) {
+	a := &asked{query: search.Query{Types: c.Query.Types, Where: c.Query.Where, Scope: c.Query.Scope}}
+	types := a.query.Types
+	if len(types) == 0 {
+		types = tx.knownTypes()
+	}
+	a.sel = tx.s.selectTypes(&a.query, types)
+	return a, nil
+}
+
+// knownTypes are all types as the transaction sees them: it holds the clock.
+func (tx *transaction) knownTypes() []string {
+	types := make([]string, 0, len(tx.now.Counts))
+	for typ := range tx.now.Counts {
+		types = append(types, typ)
+	}
+	return types
+}
+
+// merge joins conditions that ask the same. Those whose ranges have a Keep,
+// which cannot be compared, stay apart.
+func merge(all []*asked) ([]*asked, error) {
+	var out []*asked
+	byFilter := map[string]*asked{}
+	for _, a := range all {
+		if !a.sel.exact || a.sel.filter == nil {
+			out = append(out, a)
+			continue
+		}
+		text, err := bson.Marshal(a.sel.filter)
+		if err != nil {
+			return nil, err
+		}
+		if first := byFilter[string(text)]; first != nil {
+			first.changes = append(first.changes, a.changes...)
+			continue
+		}
+		byFilter[string(text)] = a
+		out = append(out, a)
+	}
+	return out, nil
+}
+
+// answer asks conditions in one command, each for two resources, the first ones
+// in the order of pages. Those that need a Keep are asked one by one.
+func (tx *transaction) answer(ctx context.Context, chunk []*asked) error {
+	pipeline := mongo.Pipeline{}
+	for i, a := range chunk {
+		switch {
+		case a.sel.filter == nil:
+		case !a.sel.exact:
+			if err := tx.answerKept(ctx, a); err != nil {
+				return err
+			}
+		default:
+			part := bson.A{
+				bson.D{{Key: "$match", Value: a.sel.filter}}, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}}, bson.D{{Key: "$limit", Value: 2}},
+				bson.D{{Key: "$project", Value: bson.D{{Key: "c", Value: bson.D{{Key: "$literal", Value: int32(i)}}}}}}, //nolint:gosec // at most criteriaPerCommand
+			}
+			if len(pipeline) == 0 {
+				for _, stage := range part {
+					pipeline = append(pipeline, stage.(bson.D)) //nolint:forcetypeassert // made above
+				}
+			} else {
+				pipeline = append(pipeline, unionWith(resourcesName, part))
+			}
+		}
+	}
+	if len(pipeline) == 0 {
+		return nil
+	}
+	cursor, err := tx.s.resources.Aggregate(ctx, pipeline, batchSize(2*len(chunk)))
+	if err != nil {
+		return err
+	}
+	return each(ctx, cursor, func(raw bson.Raw) error {
+		var d struct {
+			Key string `bson:"_id"`
+			C   int    `bson:"c"`
+		}
+		if err := bson.Unmarshal(raw, &d); err != nil {
+			return err
+		}
+		chunk[d.C].found = append(chunk[d.C].found, d.Key)
+		return nil
+	})
+}
+
+// answerKept asks one condition whose ranges have a Keep.
+func (tx *transaction) answerKept(ctx context.Context, a *asked) error {
+	q := a.query
+	q.Count, q.Total = 2, search.TotalNone
+	p := &paging{s: tx.s, q: &q, sel: a.sel, collection: tx.s.history}
+	if err := p.kept(ctx); err != nil {
+		return err
+	}
+	for i, h := range p.hits {
+		if i < 2 {
+			a.found = append(a.found, h.Key)
+		}
+	}
+	return nil
+}
+
+// sameKeys reports whether an answer holds exactly the keys.
+func sameKeys(found []string, keys []fhir.Key) bool {
+	if len(found) != len(keys) {
+		return false
+	}
+	return !slices.ContainsFunc(keys, func(k fhir.Key) bool { return !slices.Contains(found, k.String()) })
+}

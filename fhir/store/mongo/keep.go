@@ -1,0 +1,190 @@
+package mongo
+
+import (
+	"bytes"
+	"context"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// candidate is a resource that the filter selects, with the index entries that a
+// Keep must be asked about.
+type candidate struct {
+	hit     `bson:",inline"`
+	IX      []string `bson:"ix"`
+	entries []search.Entry
+	typ     string
+	values  [][]byte // of the sort keys; nil for none
+}
+
+// manyElements is above how many parts the database is not asked to pick the
+// elements; whole index entries are read.
+const manyElements = 60
+
+// kept finds a page of a query with ranges whose Keep only we can ask: about the
+// second bound of dates and numbers, and composites. The database selects by the
+// ranges; nearly all it selects is right.
+func (p *paging) kept(ctx context.Context) error {
+	sorted := len(p.q.Sort) > 0
+	stages := p.both(hitFields(p.candidateFields()...), func(id string) ([]bson.D, bson.A) {
+		if sorted {
+			return nil, nil
+		}
+		return p.behind(id), nil
+	})
+	first := p.last.Key == ""
+	if !sorted {
+		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}})
+	}
+	counting := p.q.Total != search.TotalNone && first
+	limit := p.s.opts.MaxCandidates
+	examined, n := 0, int64(0)
+	gaveUp := false
+	last := ""
+	var all []*candidate
+	err := p.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, cheapRows, func(raw bson.Raw) error {
+		examined++
+		if (sorted || counting) && examined > limit {
+			return tooCostly(limit)
+		}
+		if counting && p.q.Total == search.TotalCheap && examined > cheapRows {
+			gaveUp = true
+		}
+		c, err := p.candidate(raw)
+		if err != nil || c.Key == last || !p.matches(c) {
+			return err
+		}
+		last = c.Key
+		n++
+		switch {
+		case sorted:
+			c.entries, c.IX = nil, nil
+			all = append(all, c)
+		case len(p.hits) < p.q.Count:
+			p.hits = append(p.hits, c.hit)
+		default:
+			p.more = p.q.Count > 0
+			if !counting || gaveUp {
+				return errEnough
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if sorted {
+		p.pick(all)
+	}
+	if counting && !gaveUp {
+		p.total = n
+	}
+	return nil
+}
+
+// candidateFields are the elements of ix that must be looked at.
+func (p *paging) candidateFields() bson.D {
+	var any bson.A
+	for _, typ := range p.sel.types {
+		var params []string
+		for _, c := range p.sel.where[typ] {
+			if hasKeep(&c) {
+				params = append(params, c.Param)
+			}
+		}
+		for _, key := range p.q.Sort {
+			params = append(params, key.Param)
+		}
+		slices.Sort(params)
+		for _, param := range slices.Compact(params) {
+			any = append(any, within("$$e", element(typ, param, nil), behind(typ, param)))
+		}
+	}
+	switch {
+	case len(any) == 0:
+		return nil
+	case len(any) > manyElements:
+		return bson.D{{Key: "ix", Value: 1}}
+	}
+	return bson.D{{Key: "ix", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
+}
+
+func hasKeep(c *search.Clause) bool {
+	return slices.ContainsFunc(c.Ranges, func(r search.Range) bool { return r.Keep != nil })
+}
+
+func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
+	c := &candidate{}
+	if err := bson.Unmarshal(raw, c); err != nil {
+		return nil, damaged(resourcesName, raw.Lookup("_id"), err)
+	}
+	typ, _, _ := bytes.Cut([]byte(c.Key), []byte("/"))
+	c.typ = string(typ)
+	for _, el := range c.IX {
+		_, e, err := parseElement(el)
+		if err != nil {
+			return nil, damaged(resourcesName, c.Key, err)
+		}
+		c.entries = append(c.entries, e)
+	}
+	c.values = make([][]byte, len(p.q.Sort))
+	for i, key := range p.q.Sort {
+		for _, e := range c.entries {
+			if e.Param != key.Param || !key.Range.Contains(e.Value) {
+				continue
+			}
+			if order := bytes.Compare(e.Value, c.values[i]); c.values[i] == nil || order < 0 && !key.Desc || order > 0 && key.Desc {
+				c.values[i] = e.Value
+			}
+		}
+	}
+	return c, nil
+}
+
+// matches asks the clauses that the filter could not decide.
+func (p *paging) matches(c *candidate) bool {
+	for _, clause := range p.sel.where[c.typ] {
+		if hasKeep(&clause) && !search.Match(c.entries, clause) {
+			return false
+		}
+	}
+	return true
+}
+
+// pick takes the page out of all matches.
+func (p *paging) pick(all []*candidate) {
+	slices.SortFunc(all, func(a, b *candidate) int {
+		for i, key := range p.q.Sort {
+			x, y := a.values[i], b.values[i]
+			switch {
+			case x == nil && y == nil:
+				continue
+			case x == nil:
+				return 1
+			case y == nil:
+				return -1
+			}
+			if order := bytes.Compare(x, y); order != 0 && key.Desc {
+				return -order
+			} else if order != 0 {
+				return order
+			}
+		}
+		return bytes.Compare([]byte(a.Key), []byte(b.Key))
+	})
+	begin := 0
+	if p.last.Key != "" {
+		begin = 1 + slices.IndexFunc(all, func(c *candidate) bool { return c.Key == p.last.Key })
+	}
+	for i, c := range all[begin:] {
+		if i == p.q.Count {
+			p.more = p.q.Count > 0
+			break
+		}
+		p.hits = append(p.hits, c.hit)
+	}
+}

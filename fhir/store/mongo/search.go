@@ -1,0 +1,375 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+const (
+	// maxPage is the largest page, of searches and of history.
+	maxPage = 1000
+	// cheapRows is how many resources a cheap total may cost, as
+	// [search.TotalCheap] says.
+	cheapRows = 10_000
+)
+
+// Search answers a query; see [store.Store]. It is two commands: the keys of the
+// page with the total, and the versions. A later page of a sorted query needs
+// the values it begins behind, so it reads keys and versions together.
+func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error) {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer leave()
+	if q.Count < 0 || q.Count > maxPage {
+		return nil, fhir.Errorf(fhir.Invalid, "a page has 0 to %d resources, not %d", maxPage, q.Count)
+	}
+	q.Total = q.Counting()
+	from := place{moment: s.opts.Clock().UnixMilli(), total: -1}
+	identity := "search " + q.Scope.ID() + " " + q.Identity
+	if q.Cursor != "" {
+		if from, err = s.open(q.Cursor, identity); err != nil {
+			return nil, err
+		}
+		if s.opts.Clock().UnixMilli()-from.moment > s.opts.PageLifetime.Milliseconds() {
+			return nil, expired()
+		}
+	}
+	page, err := s.search(ctx, &q, from, identity)
+	if err != nil {
+		s.complain(err)
+		return nil, fault(ctx, err, "searching")
+	}
+	return page, nil
+}
+
+func (s *Store) search(ctx context.Context, q *search.Query, from place, identity string) (*search.Page, error) {
+	p := &paging{s: s, q: q, collection: s.snapshot, at: from.t, last: hit{Key: from.key, Version: from.version}, total: -1}
+	if err := p.run(ctx); err != nil {
+		return nil, err
+	}
+	total := from.total
+	if q.Cursor == "" {
+		total = p.total
+	}
+	page := &search.Page{Total: total, Resources: p.resources}
+	var err error
+	if page.Resources == nil {
+		p.cut()
+		if page.Resources, err = s.versions(ctx, p.hits); err != nil {
+			return nil, err
+		}
+	}
+	if p.more && len(p.hits) > 0 {
+		end := p.hits[len(p.hits)-1]
+		at := p.at
+		if at == 0 {
+			at = p.clock.Now
+		}
+		page.Next, err = s.seal(identity, place{t: at, moment: from.moment, total: total, key: end.Key, version: end.Version})
+	}
+	return page, err
+}
+
+// hit is one resource of a page.
+type hit struct {
+	Key     string `bson:"_id"`
+	Version int64  `bson:"version"`
+	Size    int64  `bson:"size"`
+}
+
+// paging finds the hits of one page.
+type paging struct {
+	s          *Store
+	q          *search.Query
+	sel        *selection
+	collection *mongo.Collection // history, as this page reads it
+	at         int64             // the logical time of the first page; 0 for now
+	last       hit               // the end of the page before; zero on the first
+
+	clock     *clock
+	hits      []hit
+	more      bool             // there are hits behind these
+	total     int64            // -1 if it was not counted
+	resources []*fhir.Resource // of the hits, if they were read with them
+}
+
+// run finds the hits. Should there be types it did not know of, it begins again.
+func (p *paging) run(ctx context.Context) error {
+	for {
+		types := p.q.Types
+		if len(types) == 0 {
+			types = p.s.knownTypes()
+		}
+		p.sel = p.s.selectTypes(p.q, types)
+		if err := p.find(ctx); err != nil {
+			return err
+		}
+		if p.clock.Swept > p.at && p.at > 0 {
+			return expired()
+		}
+		if len(p.q.Types) > 0 || !p.clock.moreThan(types) {
+			return nil
+		}
+	}
+}
+
+func (p *paging) find(ctx context.Context) error {
+	p.hits, p.more, p.total, p.resources = nil, false, -1, nil
+	sorted := len(p.q.Sort) > 0
+	switch keep := slices.ContainsFunc(p.q.Sort, func(k search.Sort) bool { return k.Range.Keep != nil }); {
+	case p.sel.filter == nil:
+		return p.nothing(ctx)
+	case !p.sel.exact || keep:
+		return p.kept(ctx)
+	case sorted && p.last.Key != "":
+		return p.sortedBehind(ctx)
+	case sorted:
+		return p.keys(ctx, p.sortedStages(nil))
+	}
+	return p.keys(ctx, p.unsortedStages())
+}
+
+// nothing answers a query that nothing can match.
+func (p *paging) nothing(ctx context.Context) error {
+	p.total = p.totalOf(0)
+	return p.read(ctx, mongo.Pipeline{atClock}, 1, func(bson.Raw) error { return nil })
+}
+
+// totalOf returns a number if a total was asked for.
+func (p *paging) totalOf(n int64) int64 {
+	if p.q.Total == search.TotalNone || p.last.Key != "" {
+		return -1
+	}
+	return n
+}
+
+// current and past are the filters of what matches at the page's time: resources
+// that were not changed since, and versions that were.
+func (p *paging) current(more ...bson.D) bson.D {
+	all := bson.A{p.sel.filter}
+	if p.at > 0 {
+		all = append(all, bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}})
+	}
+	return and(all, more)
+}
+
+func (p *paging) past(more ...bson.D) bson.D {
+	return and(bson.A{
+		p.sel.filter, bson.D{{Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}}},
+		bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}}, bson.D{{Key: "to", Value: bson.D{{Key: "$gt", Value: p.at}}}},
+	}, more)
+}
+
+func and(all bson.A, more []bson.D) bson.D {
+	for _, m := range more {
+		all = append(all, m)
+	}
+	if len(all) == 1 {
+		return all[0].(bson.D) //nolint:forcetypeassert // all of them are
+	}
+	return bson.D{{Key: "$and", Value: all}}
+}
+
+// both is the pipeline over all that matches at the page's time. Each part is
+// projected and then goes through stages, which bring it in order and may cut it.
+func (p *paging) both(fields bson.D, parts func(id string) (match []bson.D, stages bson.A)) bson.A {
+	match, stages := parts("_id")
+	out := append(bson.A{
+		bson.D{{Key: "$match", Value: p.current(match...)}},
+	}, stages...)
+	out = append(out, bson.D{{Key: "$project", Value: fields}})
+	if p.at == 0 {
+		return out
+	}
+	match, stages = parts("key")
+	past := append(bson.A{bson.D{{Key: "$match", Value: p.past(match...)}}}, stages...)
+	past = append(past, bson.D{{Key: "$project", Value: append(bson.D{{Key: "_id", Value: "$key"}}, fields...)}})
+	return append(out, unionWith(historyName, past))
+}
+
+// hitFields are what a hit needs.
+func hitFields(more ...bson.E) bson.D {
+	return append(bson.D{{Key: "version", Value: 1}, {Key: "size", Value: 1}}, more...)
+}
+
+// unsortedStages finds a page in the order of keys.
+func (p *paging) unsortedStages() bson.A {
+	n := p.q.Count + 1
+	stages := p.both(hitFields(), func(id string) ([]bson.D, bson.A) {
+		return p.behind(id), bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: 1}}}}, bson.D{{Key: "$limit", Value: n}}}
+	})
+	if p.at > 0 {
+		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}}, bson.D{{Key: "$limit", Value: n}})
+	}
+	return stages
+}
+
+// behind is the filter for keys behind the last page.
+func (p *paging) behind(id string) []bson.D {
+	if p.last.Key == "" {
+		return nil
+	}
+	return []bson.D{{{Key: id, Value: bson.D{{Key: "$gt", Value: p.last.Key}}}}}
+}
+
+// keys reads the clock, the hits that stages find and, on the first page, their
+// total, in one command.
+func (p *paging) keys(ctx context.Context, stages bson.A) error {
+	pipeline := mongo.Pipeline{atClock}
+	if p.q.Count > 0 {
+		pipeline = append(pipeline, unionWith(resourcesName, stages))
+	}
+	limit, counting := p.countLimit()
+	if counting {
+		count := bson.A{bson.D{{Key: "$match", Value: p.current()}}}
+		if limit > 0 {
+			count = append(count, bson.D{{Key: "$limit", Value: limit + 1}})
+		}
+		pipeline = append(pipeline, unionWith(resourcesName, append(count, bson.D{{Key: "$count", Value: "n"}})))
+	}
+	n := int64(0)
+	err := p.read(ctx, pipeline, p.q.Count+2, func(raw bson.Raw) error {
+		if count := raw.Lookup("n"); !count.IsZero() {
+			n, _ = count.AsInt64OK()
+			return nil
+		}
+		return p.hit(raw)
+	})
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(p.q.Sort) > 0 && counting && n > int64(p.s.opts.MaxCandidates):
+		return tooCostly(p.s.opts.MaxCandidates)
+	case p.last.Key != "" || p.q.Total == search.TotalNone:
+	case p.wholeTypes():
+		p.total = 0
+		for _, typ := range p.sel.types {
+			p.total += p.clock.Counts[typ]
+		}
+	case p.q.Total == search.TotalCheap && n > cheapRows:
+	default:
+		p.total = n
+	}
+	return nil
+}
+
+func tooCostly(limit int) error {
+	return fhir.Errorf(fhir.TooCostly, "more than %d resources would have to be looked at; narrow the search", limit)
+}
+
+// wholeTypes reports whether the query has no clause, so that the clock knows
+// its total.
+func (p *paging) wholeTypes() bool {
+	return !slices.ContainsFunc(p.sel.types, func(typ string) bool { return len(p.sel.where[typ]) > 0 })
+}
+
+// countLimit says whether the matches are to be counted and up to how many; 0
+// means all. Those of a sorted query are, to know whether it is too costly.
+func (p *paging) countLimit() (limit int, counting bool) {
+	switch {
+	case p.last.Key != "":
+		return 0, false
+	case len(p.q.Sort) > 0 && p.q.Count > 0:
+		return p.s.opts.MaxCandidates, true
+	case p.q.Total == search.TotalNone || p.wholeTypes():
+		return 0, false
+	case p.q.Total == search.TotalCheap:
+		return cheapRows, true
+	}
+	return 0, true
+}
+
+// hit adds a hit, or learns that there are more.
+func (p *paging) hit(raw bson.Raw) error {
+	var h hit
+	if err := bson.Unmarshal(raw, &h); err != nil {
+		return damaged(resourcesName, raw.Lookup("_id"), err)
+	}
+	switch {
+	case len(p.hits) > 0 && p.hits[len(p.hits)-1].Key == h.Key: // changed while it was read
+	case len(p.hits) == p.q.Count:
+		p.more = true
+	default:
+		p.hits = append(p.hits, h)
+	}
+	return nil
+}
+
+// read runs a pipeline that begins with the clock, on the documents behind it.
+func (p *paging) read(ctx context.Context, pipeline mongo.Pipeline, n int, visit func(bson.Raw) error) error {
+	cursor, err := p.collection.Aggregate(ctx, pipeline, batchSize(n))
+	if err != nil {
+		return err
+	}
+	p.clock = nil
+	err = each(ctx, cursor, func(raw bson.Raw) error {
+		if p.clock != nil {
+			return visit(raw)
+		}
+		if id, _ := raw.Lookup("_id").StringValueOK(); id != clockID {
+			return damaged(historyName, clockID, errors.New("it is missing"))
+		}
+		var err error
+		p.clock, err = p.s.decodeClock(raw)
+		return err
+	})
+	if err == nil && p.clock == nil {
+		return damaged(historyName, clockID, errors.New("it is missing"))
+	}
+	return err
+}
+
+// cut ends the page behind the hit that fills it.
+func (p *paging) cut() {
+	size := int64(0)
+	for i, h := range p.hits {
+		if size >= store.MaxPageBytes {
+			p.hits, p.more = p.hits[:i], true
+			return
+		}
+		size += h.Size
+	}
+}
+
+// versions reads versions, in the order of the hits.
+func (s *Store) versions(ctx context.Context, hits []hit) ([]*fhir.Resource, error) {
+	out := make([]*fhir.Resource, len(hits))
+	if len(hits) == 0 {
+		return out, nil
+	}
+	ids := make([]string, len(hits))
+	at := make(map[string]int, len(hits))
+	for i, h := range hits {
+		ids[i] = versionID(h.Key, h.Version)
+		at[ids[i]] = i
+	}
+	cursor, err := s.history.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, findSome(len(ids)).SetProjection(servedFields))
+	if err != nil {
+		return nil, err
+	}
+	err = each(ctx, cursor, func(raw bson.Raw) error {
+		res, err := s.version(raw)
+		if err == nil {
+			out[at[versionID(res.Key.String(), res.Version)]] = res
+		}
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if i := slices.Index(out, nil); i >= 0 {
+		return nil, damaged(historyName, ids[i], errors.New("it is missing"))
+	}
+	return out, nil
+}

@@ -1,0 +1,176 @@
+package mongo
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// A sorted page sorts all matches by the least (with Desc: greatest) element of
+// ix in the sort key's range, because a field with several values cannot be
+// sorted by value through an index. So it costs as much as there are matches,
+// and there may be MaxCandidates of them.
+//
+// In pipelines the value of sort key i is k<i>, and n<i> is 1 if there is none,
+// which puts it last in both directions.
+
+func nameK(i int) string { return fmt.Sprintf("k%d", i) }
+func nameN(i int) string { return fmt.Sprintf("n%d", i) }
+
+// sortFields are the values of the sort keys.
+func (p *paging) sortFields() bson.D {
+	var fields bson.D
+	for i, key := range p.q.Sort {
+		var any bson.A
+		for _, typ := range p.sel.types {
+			if from, to, ok := bounds(typ, key.Param, &key.Range); ok {
+				any = append(any, within("$$e", from, to))
+			}
+		}
+		if len(any) == 0 {
+			fields = append(fields, bson.E{Key: nameK(i), Value: bson.D{{Key: "$literal", Value: nil}}})
+			continue
+		}
+		pick := "$min"
+		if key.Desc {
+			pick = "$max"
+		}
+		// What is before the value must not count: several types may be sorted
+		// together.
+		value := bson.D{{Key: pick, Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
+		fields = append(fields, bson.E{Key: nameK(i), Value: afterType(value, p.sel.types)})
+	}
+	return fields
+}
+
+// afterType takes the type off an element, so that the elements of several
+// types compare by parameter and value.
+func afterType(value bson.D, types []string) any {
+	if len(types) == 1 {
+		return value
+	}
+	return bson.D{{Key: "$let", Value: bson.D{
+		{Key: "vars", Value: bson.D{{Key: "v", Value: value}}},
+		{Key: "in", Value: bson.D{{Key: "$cond", Value: bson.A{
+			bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$$v", nil}}}, nil}}}, nil,
+			bson.D{{Key: "$substrBytes", Value: bson.A{"$$v", bson.D{{Key: "$indexOfBytes", Value: bson.A{"$$v", literal("\x00")}}}, -1}}},
+		}}}},
+	}}}
+}
+
+// sortedStages finds a page in the order of the sort keys, behind the values of
+// the page before; nil on the first.
+func (p *paging) sortedStages(start bson.Raw) bson.A {
+	stages := p.both(hitFields(p.sortFields()...), func(string) ([]bson.D, bson.A) { return nil, nil })
+	var none, order bson.D
+	for i, key := range p.q.Sort {
+		up := 1
+		if key.Desc {
+			up = -1
+		}
+		none = append(none, bson.E{Key: nameN(i), Value: bson.D{{Key: "$cond", Value: bson.A{
+			bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$" + nameK(i), nil}}}, nil}}}, 1, 0,
+		}}}})
+		order = append(order, bson.E{Key: nameN(i), Value: 1}, bson.E{Key: nameK(i), Value: up})
+	}
+	order = append(order, bson.E{Key: "_id", Value: 1})
+	stages = append(stages, bson.D{{Key: "$addFields", Value: none}})
+	if start != nil {
+		stages = append(stages, bson.D{{Key: "$match", Value: p.behindValues(start)}})
+	}
+	return append(stages,
+		bson.D{{Key: "$sort", Value: order}}, bson.D{{Key: "$limit", Value: p.q.Count + 1}},
+		bson.D{{Key: "$project", Value: hitFields()}})
+}
+
+// behindValues is the filter for what comes behind the values of a resource.
+func (p *paging) behindValues(start bson.Raw) bson.D {
+	var any bson.A
+	same := bson.A{}
+	alternative := func(e bson.E) {
+		any = append(any, bson.D{{Key: "$and", Value: append(slices.Clone(same), bson.D{e})}})
+	}
+	for i, key := range p.q.Sort {
+		value, has := start.Lookup(nameK(i)).StringValueOK()
+		if !has {
+			same = append(same, bson.D{{Key: nameN(i), Value: 1}})
+			continue
+		}
+		alternative(bson.E{Key: nameN(i), Value: 1})
+		beyond := "$gt"
+		if key.Desc {
+			beyond = "$lt"
+		}
+		alternative(bson.E{Key: nameK(i), Value: bson.D{{Key: beyond, Value: value}}})
+		same = append(same, bson.D{{Key: nameN(i), Value: 0}}, bson.D{{Key: nameK(i), Value: value}})
+	}
+	alternative(bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: p.last.Key}}})
+	return bson.D{{Key: "$or", Value: any}}
+}
+
+// sortedBehind finds a later page: first the values of the last resource as it
+// was at the first page's time, then the page with its versions.
+func (p *paging) sortedBehind(ctx context.Context) error {
+	fields := p.sortFields()
+	var start bson.Raw
+	err := p.read(ctx, mongo.Pipeline{
+		atClock,
+		unionWith(resourcesName, bson.A{
+			bson.D{{Key: "$match", Value: bson.D{{Key: "_id", Value: p.last.Key}, {Key: "version", Value: p.last.Version}}}},
+			bson.D{{Key: "$project", Value: fields}},
+		}),
+		unionWith(historyName, bson.A{
+			bson.D{{Key: "$match", Value: bson.D{
+				{Key: "_id", Value: versionID(p.last.Key, p.last.Version)}, {Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}},
+			}}},
+			bson.D{{Key: "$project", Value: fields}},
+		}),
+	}, 2, func(raw bson.Raw) error {
+		start = slices.Clone(raw)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case start == nil || p.clock.Swept > p.at:
+		return expired()
+	}
+	// The clock was read; what is swept from now on is still there for a while.
+	seen := p.clock
+	stages := append(p.sortedStages(start),
+		bson.D{{Key: "$addFields", Value: bson.D{{Key: "vid", Value: bson.D{{Key: "$concat", Value: bson.A{"$_id", "/", bson.D{{Key: "$toString", Value: "$version"}}}}}}}}},
+		bson.D{{Key: "$lookup", Value: bson.D{{Key: "from", Value: historyName}, {Key: "localField", Value: "vid"}, {Key: "foreignField", Value: "_id"}, {Key: "as", Value: "found"}}}},
+	)
+	size := int64(0)
+	p.resources = []*fhir.Resource{}
+	err = p.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, p.q.Count+1, func(raw bson.Raw) error {
+		if size >= store.MaxPageBytes {
+			p.more = true
+			return errEnough
+		}
+		before := len(p.hits)
+		if err := p.hit(raw); err != nil || len(p.hits) == before {
+			return err
+		}
+		found, ok := raw.Lookup("found", "0").DocumentOK()
+		if !ok {
+			return damaged(historyName, p.hits[before].Key, fmt.Errorf("version %d is missing", p.hits[before].Version))
+		}
+		res, err := p.s.version(found)
+		if err == nil {
+			p.resources = append(p.resources, res)
+			size += int64(len(res.JSON))
+		}
+		return err
+	})
+	if p.clock == nil {
+		p.clock = seen
+	}
+	return err
+}

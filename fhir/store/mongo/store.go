@@ -1,0 +1,252 @@
+package mongo
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.mongodb.org/mongo-driver/v2/bson"
+	"go.mongodb.org/mongo-driver/v2/event"
+	"go.mongodb.org/mongo-driver/v2/mongo"
+	"go.mongodb.org/mongo-driver/v2/mongo/options"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// Options are a store's settings. The zero Options are good defaults.
+type Options struct {
+	// Database is where the store is. "" means that of the URI, or "starling".
+	Database string
+	// Indexer makes entries anew when its Hash is not the one the index was
+	// made with. Nil: the index is taken as it is.
+	Indexer store.Indexer
+	// Clock gives lastUpdated and the age of cursors. Nil means time.Now.
+	Clock func() time.Time
+	// Logger hears of the store's health, never of patients. Nil means silence.
+	Logger *slog.Logger
+	// PageLifetime is how long a search can be paged through, from its first
+	// page on. 0 means 15 minutes. All servers of a database need the same.
+	PageLifetime time.Duration
+	// OnRebuild hears how far a rebuild of the index is, in resource versions,
+	// whichever server does it.
+	OnRebuild func(done, total int64)
+	// MaxCandidates is how many resources one search may sort; beyond that it is
+	// TooCostly. 0 means 1,000,000.
+	MaxCandidates int
+	// Timeout bounds what has no deadline of its own. 0 means 30 seconds.
+	Timeout time.Duration
+	// ConnectTimeout is how long Open looks for a server. 0 means 10 seconds.
+	ConnectTimeout time.Duration
+	// Monitor hears of every command. Its events hold patient data.
+	Monitor *event.CommandMonitor
+	// PoolMonitor hears of connections.
+	PoolMonitor *event.PoolMonitor
+	// Importing lets Open take the target of a copy that has not ended.
+	Importing bool
+}
+
+const (
+	defaultDatabase       = "starling"
+	defaultPageLifetime   = 15 * time.Minute
+	defaultMaxCandidates  = 1_000_000
+	defaultTimeout        = 30 * time.Second
+	defaultConnectTimeout = 10 * time.Second
+)
+
+func (o *Options) fill() {
+	if o.Clock == nil {
+		o.Clock = time.Now
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.PageLifetime == 0 {
+		o.PageLifetime = defaultPageLifetime
+	}
+	if o.MaxCandidates == 0 {
+		o.MaxCandidates = defaultMaxCandidates
+	}
+	if o.Timeout == 0 {
+		o.Timeout = defaultTimeout
+	}
+	if o.ConnectTimeout == 0 {
+		o.ConnectTimeout = defaultConnectTimeout
+	}
+}
+
+// Store is a store in one database. Any number of them may use it at once.
+type Store struct {
+	opts   Options
+	log    *slog.Logger
+	client *mongo.Client
+	db     *mongo.Database
+	// The collections as they are read and written alone, and two of them as a
+	// page is searched: in one snapshot.
+	resources, history, meta *mongo.Collection
+	snapshot                 *mongo.Collection
+	secret                   []byte
+	indexHash                string
+	codec                    codec
+	gate                     gate
+
+	// queue is where Writes wait for the committer.
+	queue chan *pending
+	// now is the clock as the committer last saw it; only the committer uses it.
+	now clockSeen
+	// types are the types of which there ever was a resource, as last seen.
+	types atomic.Pointer[[]string]
+	stats statistics
+
+	life    context.Context // ends with Close
+	end     context.CancelFunc
+	workers sync.WaitGroup
+}
+
+// Open connects to the database that a URI names and makes what it lacks. It is
+// refused if there are no transactions, if the database is of a newer format and
+// if the half copy of another store is in it. If the Indexer has changed, Open
+// rebuilds the index before it returns, or waits for the server that does.
+//
+// Writes are acknowledged by a majority with journal, and reads go to the
+// primary, whatever the URI says. Errors never hold the URI's password.
+func Open(ctx context.Context, uri string, opts Options) (*Store, error) {
+	opts.fill()
+	s := &Store{opts: opts, log: opts.Logger, queue: make(chan *pending, maxBatch)}
+	if opts.Indexer != nil {
+		s.indexHash = opts.Indexer.Hash()
+	}
+	var err error
+	if s.codec, err = newCodec(); err != nil {
+		return nil, fhir.Wrap(fhir.Internal, err, "preparing compression")
+	}
+	if err := s.connect(uri); err != nil {
+		s.codec.close()
+		return nil, err
+	}
+	s.life, s.end = context.WithCancel(context.Background())
+	err = s.start(ctx)
+	if err != nil {
+		s.end()
+		s.disconnect()
+		return nil, err
+	}
+	s.workers.Add(2)
+	go s.commits()
+	go s.maintain()
+	return s, nil
+}
+
+// start finds out what the server is and makes the database ready.
+func (s *Store) start(ctx context.Context) error {
+	if err := s.findServer(ctx); err != nil {
+		return err
+	}
+	if err := s.setUp(ctx); err != nil {
+		return err
+	}
+	if err := s.probe(ctx); err != nil {
+		return err
+	}
+	if err := s.rebuildIfStale(ctx); err != nil {
+		return err
+	}
+	c, err := s.readClock(ctx)
+	if err != nil {
+		return fault(ctx, err, "reading the clock")
+	}
+	s.now = clockSeen{clock: *c, trusted: true}
+	s.sawTypes(c)
+	return s.sampleEntries(ctx)
+}
+
+func (s *Store) disconnect() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	_ = s.client.Disconnect(ctx) // nothing is under way any more
+	s.codec.close()
+}
+
+// enter lets a call in and gives it a deadline, so that no command is without one.
+func (s *Store) enter(ctx context.Context) (context.Context, func(), error) {
+	if err := s.gate.enter(ctx); err != nil {
+		return nil, nil, err
+	}
+	if _, has := ctx.Deadline(); has {
+		return ctx, s.gate.leave, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	return ctx, func() { cancel(); s.gate.leave() }, nil
+}
+
+// Ping returns nil if the store can answer.
+func (s *Store) Ping(ctx context.Context) error {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return err
+	}
+	defer leave()
+	if err := s.db.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
+		if ctx.Err() != nil {
+			return cancelled(ctx)
+		}
+		return fhir.Wrap(fhir.Unavailable, err, "the database does not answer")
+	}
+	return nil
+}
+
+// Close waits for what is under way and closes all connections.
+func (s *Store) Close() error {
+	if !s.gate.shut() {
+		return fhir.Errorf(fhir.Unavailable, "the store is closed")
+	}
+	s.end()
+	s.workers.Wait()
+	s.disconnect()
+	return nil
+}
+
+// Stats says how much a store holds.
+type Stats struct {
+	Resources map[string]int64 // living resources by type
+	Time      int64            // logical time: how many transactions changed something
+}
+
+// Stats returns figures of the moment.
+func (s *Store) Stats(ctx context.Context) (Stats, error) {
+	ctx, leave, err := s.enter(ctx)
+	if err != nil {
+		return Stats{}, err
+	}
+	defer leave()
+	c, err := s.readClock(ctx)
+	if err != nil {
+		return Stats{}, fault(ctx, err, "reading the clock")
+	}
+	stats := Stats{Resources: map[string]int64{}, Time: c.Now}
+	for typ, n := range c.Counts {
+		if n > 0 {
+			stats.Resources[typ] = n
+		}
+	}
+	return stats, nil
+}
+
+// decodeOne decodes the only document of an answer; ok is false if there is none.
+func decodeOne(result *mongo.SingleResult, into any) (ok bool, err error) {
+	err = result.Decode(into)
+	if errors.Is(err, mongo.ErrNoDocuments) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// batchSize asks for an answer of up to n documents in one piece.
+func batchSize(n int) *options.AggregateOptionsBuilder {
+	return options.Aggregate().SetBatchSize(int32(min(n+8, 1<<20))).SetAllowDiskUse(true) //nolint:gosec // bounded by min
+}
+
+var _ store.Store = (*Store)(nil)
