@@ -75,6 +75,25 @@ type naming struct {
 	// its words name.
 	doubt   string
 	claimed string
+	// unread says that the words name no gene that can be recognised: neither
+	// one of ours nor, by HGNC id or as a symbol, another one.
+	unread bool
+}
+
+// symbolOf is the form of an HGNC symbol, https://www.genenames.org/about/guidelines/.
+var symbolOf = regexp.MustCompile(`^[A-Z][A-Z0-9]*(?:orf[0-9]+)?(?:-[A-Z0-9]+)*$`)
+
+// anotherGene reports whether a "gene studied" without any of our genes surely
+// names another one.
+func anotherGene(concept *resource.Node) bool {
+	words := []string{concept.Str("text")}
+	for _, c := range codes(concept) {
+		words = append(words, c.Code, c.Display)
+	}
+	if concept != nil && concept.Kind == resource.String {
+		words = []string{concept.Text}
+	}
+	return slices.ContainsFunc(words, symbolOf.MatchString)
 }
 
 // inConcept reads a "gene studied": an HGNC id with or without its prefix, a
@@ -109,7 +128,7 @@ func (g *geneIndex) inConcept(concept *resource.Node) naming {
 	case strange != "" && byWords != "":
 		return naming{doubt: "the id of the gene studied, " + strange + ", is not that of " + byWords, claimed: byWords}
 	}
-	return naming{symbol: byWords}
+	return naming{symbol: byWords, unread: byWords == "" && strange == "" && !anotherGene(concept)}
 }
 
 // hgncNumber returns the number of a code that is an HGNC id: "HGNC:2621", or

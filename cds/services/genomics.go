@@ -189,29 +189,7 @@ func (g *genomics) about(r *result) subject {
 // code, else the value itself. A value that names another gene, or several,
 // makes it unreadable. known is false if no gene of ours is meant at all.
 func (g *genomics) geneOf(r *result, spellings []string) (symbol, doubt string, known bool) {
-	var studied naming
-	said := false
-	components := r.node.List("component")
-	for i := range components {
-		if !hasCode(components[i].Get("code"), loinc, geneStudied) {
-			continue
-		}
-		said = true
-		v, _ := value(&components[i], "value")
-		n := g.genes.inConcept(v)
-		if n.doubt == "" && studied.symbol != "" && n.symbol != studied.symbol {
-			n = naming{doubt: "several genes are named as the gene studied"}
-		}
-		if studied = n; studied.doubt != "" {
-			break
-		}
-	}
-	if !said {
-		if ext := extension(r.node, "http://hl7.org/fhir/StructureDefinition/observation-geneticsGene"); ext != nil {
-			v, _ := value(ext, "value")
-			studied, said = g.genes.inConcept(v), true
-		}
-	}
+	studied, said := g.studied(r)
 	inValue := g.genes.inText(strings.Join(spellings, " ; "))
 	inCode := g.geneOfCode(r.node.Get("code"))
 	switch {
@@ -222,6 +200,8 @@ func (g *genomics) geneOf(r *result, spellings []string) (symbol, doubt string, 
 			return studied.claimed, "", true // the value itself says which gene
 		}
 		return studied.claimed, studied.doubt, true
+	case said && studied.unread:
+		return first(inCode.symbol, only(inValue)), "the gene studied cannot be read", true
 	case said && studied.symbol == "":
 		return "", "", false // a gene we do not know
 	}
@@ -235,6 +215,32 @@ func (g *genomics) geneOf(r *result, spellings []string) (symbol, doubt string, 
 		return symbol, "the value speaks of " + inValue[0] + " and the result is about " + symbol, true
 	}
 	return symbol, "", symbol != ""
+}
+
+// studied reads what an observation says is the gene studied: in its components,
+// else in the R4 genetics extension. said is false if it says nothing.
+func (g *genomics) studied(r *result) (studied naming, said bool) {
+	components := r.node.List("component")
+	for i := range components {
+		if !hasCode(components[i].Get("code"), loinc, geneStudied) {
+			continue
+		}
+		v, _ := value(&components[i], "value")
+		n := g.genes.inConcept(v)
+		if said && n.doubt == "" && n.symbol != studied.symbol {
+			n = naming{doubt: "several genes are named as the gene studied"}
+		}
+		if studied, said = n, true; studied.doubt != "" {
+			break
+		}
+	}
+	if !said {
+		if ext := extension(r.node, "http://hl7.org/fhir/StructureDefinition/observation-geneticsGene"); ext != nil {
+			v, _ := value(ext, "value")
+			studied, said = g.genes.inConcept(v), true
+		}
+	}
+	return studied, said
 }
 
 // geneOfCode finds the gene that an observation's code names: in words, else by
@@ -320,15 +326,10 @@ func (g *genomics) readValue(r *result, kind pgx.ReportKind, sure bool) {
 }
 
 // namesOtherGene reports whether an observation names a gene that is none of
-// ours: nothing to tell a prescriber about.
+// ours.
 func (g *genomics) namesOtherGene(r *result) bool {
-	components := r.node.List("component")
-	for i := range components {
-		if hasCode(components[i].Get("code"), loinc, geneStudied) {
-			return true
-		}
-	}
-	return extension(r.node, "http://hl7.org/fhir/StructureDefinition/observation-geneticsGene") != nil
+	studied, said := g.studied(r)
+	return said && studied.symbol == "" && studied.doubt == "" && !studied.unread
 }
 
 // readByParts reports whether a genotype without value rests on haplotypes that

@@ -73,6 +73,11 @@ func TestGenotypeSpellings(t *testing.T) {
 		{"id and name differ", gene(hgnc, "HGNC:2621", "CYP2D6"), `"valueString":"*2/*2"`, "unread : the id of the gene studied is that of CYP2C19 and its name is CYP2D6"},
 		{"value of another gene", cyp2c19, `"valueString":"CYP2D6*4/*4"`, "unread CYP2C19: the value speaks of CYP2D6 and the result is about CYP2C19"},
 		{"value of two genes", cyp2c19, `"valueString":"CYP2C19*1/*2, CYP2D6*4/*4"`, "unread : the value names several genes: CYP2C19, CYP2D6"},
+		{"a gene in words of nobody's list", `{"text":"2C19"}`, `"valueString":"*2/*2"`, "unread : the gene studied cannot be read"},
+		{"a gene in such words, the value names one", `{"text":"Cyp 2C19"}`, `"valueString":"CYP2C19*2/*2"`, "unread CYP2C19: the gene studied cannot be read"},
+		{"a gene without words", `{}`, `"valueString":"*2/*2"`, "unread : the gene studied cannot be read"},
+		{"a gene by a number of no system", gene("", "1557", ""), `"valueString":"*2/*2"`, "unread : the gene studied cannot be read"},
+		{"a gene of no interest, in words", `{"text":"EGFR"}`, `"valueString":"L858R"`, ""},
 		{"a gene of no interest", gene(hgnc, "HGNC:3236", "EGFR"), `"valueString":"L858R"`, ""},
 		{"no value", cyp2c19, `"dataAbsentReason":{"coding":[{"code":"unknown"}]}`, "unread CYP2C19: no value was reported: unknown"},
 	}
