@@ -67,7 +67,7 @@ func (f *fetcher) get(ctx context.Context, url string) ([]byte, http.Header, err
 	if err != nil {
 		return nil, nil, err
 	}
-	req.Header.Set("Accept", "application/json")
+	req.Header.Set("Accept", "application/json, application/jwk-set+json, */*;q=0.1")
 	resp, err := f.client.Do(req)
 	if err != nil {
 		return nil, nil, err

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -74,7 +75,9 @@ func TestUnknownKeysAreAskedForAtABoundedRate(t *testing.T) {
 	}
 	s.clock.Advance(unknownEvery)
 	for range 5 {
-		s.bearer(i.Token(claims(), authtest.KeyID("unknown")))
+		if s.bearer(i.Token(claims(), authtest.KeyID("unknown"))) == nil {
+			t.Error("an unknown key is accepted")
+		}
 	}
 	if n := i.Requests(authtest.KeysPath); n != 2+unknownBurst {
 		t.Errorf("%d fetches after a while, want %d", n, 2+unknownBurst)
@@ -128,15 +131,18 @@ func TestAnIssuerThatIsDownAtStart(t *testing.T) {
 	if fhir.KindOf(err) != fhir.Unavailable || header.Get("WWW-Authenticate") != "" || s.lastRefused() != "keys" {
 		t.Errorf("while it is down: %v", err)
 	}
-	if strings.Contains(err.(*fhir.Error).Message, i.URL()) {
-		t.Errorf("the client is told where the issuer is: %s", err.(*fhir.Error).Message)
+	var shown *fhir.Error
+	if errors.As(err, &shown) && strings.Contains(shown.Message, i.URL()) {
+		t.Errorf("the client is told where the issuer is: %s", shown.Message)
 	}
 	if r := s.Inspect(t.Context(), i.Token(claims())); r.OK() || !strings.Contains(fmt.Sprint(r.Checks), "cannot be had") {
 		t.Errorf("the report does not say it: %+v", r)
 	}
 	asked := i.Requests(authtest.DiscoveryPath)
 	for range 100 {
-		s.bearer(i.Token(claims()))
+		if s.bearer(i.Token(claims())) == nil {
+			t.Error("accepted without keys")
+		}
 	}
 	if n := i.Requests(authtest.DiscoveryPath); n != asked {
 		t.Errorf("100 requests within a moment made it be asked %d times", n-asked)
@@ -232,14 +238,16 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 	answer := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			w.Write([]byte(text))
+			fmt.Fprint(w, text)
 		}
 	}
 	metadata := func(i *authtest.Issuer, name string, value any) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			m := i.Metadata()
 			m[name] = value
-			json.NewEncoder(w).Encode(m)
+			if err := json.NewEncoder(w).Encode(m); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	many := `{"keys":[` + strings.Repeat(`{"kty":"OKP"},`, maxKeys) + `{}]}`
@@ -269,7 +277,9 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 		}, "wrong type"},
 		{"no discovery", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc { return http.NotFound }, "404"},
 		{"an error with a page", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
-			return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sensitive page", http.StatusInternalServerError) }
+			return func(w http.ResponseWriter, _ *http.Request) {
+				http.Error(w, "sensitive page", http.StatusInternalServerError)
+			}
 		}, "500"},
 		{"discovery elsewhere", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
 			return http.RedirectHandler(elsewhere.URL, http.StatusFound).ServeHTTP
@@ -320,7 +330,7 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 func TestARedirectWithinTheIssuerIsFollowed(t *testing.T) {
 	i := authtest.NewIssuer(t)
 	s := newSite(t, nil, i)
-	i.Handle("/moved", func(w http.ResponseWriter, _ *http.Request) { w.Write(i.KeySet()) })
+	i.Handle("/moved", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintf(w, "%s", i.KeySet()) })
 	i.Handle(authtest.KeysPath, http.RedirectHandler("/moved", http.StatusFound).ServeHTTP)
 	if err := s.bearer(i.Token(claims())); err != nil {
 		t.Error(err)

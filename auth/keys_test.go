@@ -205,7 +205,7 @@ func TestKeysStayFreshAsLongAsTheySay(t *testing.T) {
 	s := newSite(t, nil, i)
 	i.Handle(authtest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Cache-Control", "max-age=60")
-		w.Write(i.KeySet())
+		fmt.Fprintf(w, "%s", i.KeySet())
 	})
 	for _, step := range []struct {
 		wait time.Duration

@@ -263,7 +263,7 @@ func backoff(failures int) time.Duration {
 // https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2
 func freshness(header http.Header) time.Duration {
 	fresh := maxFresh
-	for _, directive := range strings.Split(strings.Join(header.Values("Cache-Control"), ","), ",") {
+	for directive := range strings.SplitSeq(strings.Join(header.Values("Cache-Control"), ","), ",") {
 		name, value, _ := strings.Cut(strings.ToLower(strings.TrimSpace(directive)), "=")
 		switch name {
 		case "no-store", "no-cache":

@@ -34,11 +34,13 @@ func TestScopes(t *testing.T) {
 		{"version 1 write", "patient/Observation.write", "p", User{}, []search.Grant{{Type: "Observation", Rights: writes, Patient: "p"}}},
 		{"version 1 everything", "patient/*.*", "p", User{}, []search.Grant{{Type: "*", Rights: readSearch | writes, Patient: "p"}}},
 		{
-			"several add up, types apart", "patient/Observation.r patient/Observation.s patient/Patient.r", "p", User{},
+			"several add up, types apart", "patient/Observation.r patient/Observation.s patient/Patient.r", "p",
+			User{},
 			[]search.Grant{{Type: "Observation", Rights: readSearch, Patient: "p"}, {Type: "Patient", Rights: search.CanRead, Patient: "p"}},
 		},
 		{
-			"levels do not add up", "patient/Observation.r system/Observation.s", "p", User{},
+			"levels do not add up", "patient/Observation.r system/Observation.s", "p",
+			User{},
 			[]search.Grant{{Type: "Observation", Rights: search.CanRead, Patient: "p"}, {Type: "Observation", Rights: search.CanSearch}},
 		},
 		{"as a URI", "http://smarthealthit.org/fhir/scopes/system/*.rs", "", User{}, []search.Grant{{Type: "*", Rights: readSearch}}},

@@ -22,7 +22,9 @@ func learned(t *testing.T, change func(openID map[string]any), smart map[string]
 	serve := func(doc map[string]any) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Content-Type", "application/json")
-			json.NewEncoder(w).Encode(doc)
+			if err := json.NewEncoder(w).Encode(doc); err != nil {
+				t.Error(err)
+			}
 		}
 	}
 	doc := i.Metadata()

@@ -179,7 +179,7 @@ func (v *Verifier) Authorize(c echo.Context) (search.Access, error) {
 		return access, nil
 	}
 	v.report(c.Request().Context(), refused)
-	err, challenge := refused.answer()
+	challenge, err := refused.answer()
 	if challenge != "" {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, challenge)
 	}
@@ -237,18 +237,18 @@ func (v *Verifier) report(ctx context.Context, r *refusal) {
 }
 
 // answer returns what a client is told, and the challenge that goes with it.
-func (r *refusal) answer() (err error, challenge string) {
+func (r *refusal) answer() (challenge string, err error) {
 	const expired, invalid = "the access token has expired", "the access token is not valid"
 	var unavailable *keysUnavailableError
 	switch {
 	case errors.As(r.err, &unavailable):
-		return fhir.Wrap(fhir.Unavailable, r.err, "access tokens cannot be checked at the moment; try again later"), ""
+		return "", fhir.Wrap(fhir.Unavailable, r.err, "access tokens cannot be checked at the moment; try again later")
 	case r.check.kind == fhir.Forbidden:
-		return fhir.Errorf(fhir.Forbidden, "the scopes of the access token allow nothing here"), `Bearer error="insufficient_scope"`
+		return `Bearer error="insufficient_scope"`, fhir.Errorf(fhir.Forbidden, "the scopes of the access token allow nothing here")
 	case errors.As(r.err, new(expiredError)):
-		return fhir.Errorf(fhir.Unauthenticated, expired), challengeOf(expired)
+		return challengeOf(expired), fhir.Errorf(fhir.Unauthenticated, expired)
 	}
-	return fhir.Errorf(fhir.Unauthenticated, invalid), challengeOf(invalid)
+	return challengeOf(invalid), fhir.Errorf(fhir.Unauthenticated, invalid)
 }
 
 func challengeOf(description string) string {

@@ -363,12 +363,12 @@ func (i *Issuer) serve(w http.ResponseWriter, r *http.Request) {
 
 func (i *Issuer) discovery(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
-	w.Write(i.json(i.Metadata()))
+	_, _ = w.Write(i.json(i.Metadata())) // a client that went away
 }
 
 func (i *Issuer) publish(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/jwk-set+json")
-	w.Write(i.KeySet())
+	_, _ = w.Write(i.KeySet())
 }
 
 func (i *Issuer) json(v any) []byte {
