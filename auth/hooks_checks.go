@@ -204,7 +204,7 @@ func hookJKU(_ context.Context, _ *Hooks, e *hookExamination) (string, error) {
 		return "", err
 	}
 	if address != "" && !slices.Contains(e.party.JKUs, address) {
-		return "", fmt.Errorf("it names %q for its keys, which is not listed for this client", fhir.Clip(address))
+		return "", fmt.Errorf("it names %s for its keys, which is not listed for this client", quoted(address))
 	}
 	switch {
 	case e.party.static != nil:
@@ -300,9 +300,9 @@ func hookAudience(_ context.Context, h *Hooks, e *hookExamination) (string, erro
 		want += " or " + h.base + servicesPath
 	}
 	if len(e.party.Audiences) > 0 {
-		want += " or one of " + clipAll(e.party.Audiences)
+		want += " or one of " + quoted(e.party.Audiences...)
 	}
-	return "", fmt.Errorf("it is for %s, not for %s", clipAll(list), want)
+	return "", fmt.Errorf("it is for %s, not for %s", quoted(list...), want)
 }
 
 func hookExpiry(_ context.Context, h *Hooks, e *hookExamination) (string, error) {
@@ -378,4 +378,17 @@ func hookReplay(_ context.Context, h *Hooks, e *hookExamination) (string, error)
 		return "not used before in this process", used.peek(id, h.clock)
 	}
 	return "not used before", used.use(id, e.expires.Add(h.skew), h.clock)
+}
+
+// quoted quotes addresses and names, in bounds that addresses fit into.
+func quoted(list ...string) string {
+	const most, mostBytes = 5, 300
+	var out []string
+	for _, one := range list[:min(len(list), most)] {
+		out = append(out, fmt.Sprintf("%q", strings.ToValidUTF8(one[:min(len(one), mostBytes)], "")))
+	}
+	if len(list) > most {
+		out = append(out, "…")
+	}
+	return strings.Join(out, ", ")
 }

@@ -11,6 +11,8 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -18,6 +20,7 @@ import (
 	"time"
 
 	"github.com/starling-fhir/starling/auth/authtest"
+	"github.com/starling-fhir/starling/internal/golden"
 )
 
 const (
@@ -522,5 +525,22 @@ func TestNoClients(t *testing.T) {
 	}
 	if report := w.Inspect(context.Background(), w.token(nil), ""); report.OK() || !strings.Contains(report.Checks[3].Detail, "no clients at all") {
 		t.Errorf("report %+v", report)
+	}
+}
+
+// TestTheDocumentedChecksOfClients checks that the page names every check, in
+// order.
+func TestTheDocumentedChecksOfClients(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join(golden.Root(t), "docs", "reference", "cds-hooks.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	rest := string(text)
+	for _, c := range hookChecks() {
+		_, after, found := strings.Cut(rest, "\n| `"+c.name+"` |")
+		if !found {
+			t.Fatalf("the check %s is missing, or not in its place", c.name)
+		}
+		rest = after
 	}
 }
