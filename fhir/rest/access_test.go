@@ -469,6 +469,29 @@ func TestMovedResource(t *testing.T) {
 	}
 }
 
+// TestMovedAndBack: of a time in another patient's record nothing is shown, and
+// that version looks like one that never was.
+func TestMovedAndBack(t *testing.T) {
+	a := newGuarded(t)
+	a.records()
+	a.must("PUT", "/Observation/own-1", observation("own-1", "bea"))
+	a.must("PUT", "/Observation/own-1", observation("own-1", "ada"))
+	hidden := a.as("patient/*.rs", call{"GET", "/Observation/own-1/_history/2", nil, ""})
+	absent := a.as("patient/*.rs", call{"GET", "/Observation/own-1/_history/9", nil, ""})
+	if hidden.Code != 404 || plainAnswer(hidden) != strings.ReplaceAll(plainAnswer(absent), "_history/9", "_history/2") {
+		t.Errorf("hidden %s, absent %s", plainAnswer(hidden), plainAnswer(absent))
+	}
+	for version, want := range map[string]int{"1": 200, "3": 200} {
+		if rec := a.as("patient/*.rs", call{"GET", "/Observation/own-1/_history/" + version, nil, ""}); rec.Code != want {
+			t.Errorf("version %s: status %d", version, rec.Code)
+		}
+	}
+	history := a.as("patient/*.rs", call{"GET", "/Observation/own-1/_history", nil, ""}).Body.String()
+	if strings.Contains(history, "bea") || strings.Count(history, `"fullUrl"`) != 2 {
+		t.Errorf("history %s", history)
+	}
+}
+
 // TestBusyResourceOfALimitedCaller: a caller who names no version is not told of
 // one that others write meanwhile.
 func TestBusyResourceOfALimitedCaller(t *testing.T) {
