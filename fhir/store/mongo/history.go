@@ -70,7 +70,7 @@ func (s *Store) historyPage(ctx context.Context, h *store.HistoryQuery) (*search
 	if err := p.find(ctx, h.Count+1); err != nil {
 		return nil, err
 	}
-	if h.ID != "" && h.Cursor == "" && len(p.hits) == 0 {
+	if h.ID != "" && len(p.hits) == 0 {
 		if err := p.exists(ctx); err != nil {
 			return nil, err
 		}
@@ -229,8 +229,8 @@ func (p *past) behind() bson.D {
 }
 
 // scope is the filter for versions that the asker may see, and the stages that
-// leave out those of resources whose newest version it may not. Types are those
-// it was made for.
+// leave out those of resources whose newest version it may not, as of now: on
+// later pages too. Types are those it was made for.
 func (p *past) scope() (filter bson.D, newest bson.A, types []string, some bool) {
 	if p.h.Scope == nil {
 		return nil, nil, nil, true
@@ -267,7 +267,7 @@ func (p *past) scope() (filter bson.D, newest bson.A, types []string, some bool)
 	}
 	current := bson.A{
 		bson.D{{Key: "$match", Value: bson.D{{Key: "$expr", Value: bson.D{{Key: "$eq", Value: bson.A{"$key", "$$key"}}}}}}},
-		bson.D{{Key: "$match", Value: p.isNewest()}},
+		bson.D{{Key: "$match", Value: bson.D{{Key: "to", Value: bson.D{{Key: "$exists", Value: false}}}}}},
 		bson.D{{Key: "$project", Value: bson.D{{Key: "patients", Value: 1}}}},
 	}
 	newest = bson.A{
@@ -280,16 +280,4 @@ func (p *past) scope() (filter bson.D, newest bson.A, types []string, some bool)
 		bson.D{{Key: "$match", Value: bson.D{{Key: "$or", Value: seen}}}},
 	}
 	return bson.D{{Key: "$or", Value: any}}, newest, types, true
-}
-
-// isNewest is the filter for the version that was the newest at the page's time.
-func (p *past) isNewest() bson.D {
-	still := bson.D{{Key: "to", Value: bson.D{{Key: "$exists", Value: false}}}}
-	if p.at == 0 {
-		return still
-	}
-	return bson.D{
-		{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}},
-		{Key: "$or", Value: bson.A{still, bson.D{{Key: "to", Value: bson.D{{Key: "$gt", Value: p.at}}}}}},
-	}
 }

@@ -14,7 +14,7 @@ import (
 // candidate is a resource that the filter selects, with the index entries that a
 // Keep must be asked about.
 type candidate struct {
-	hit     `bson:",inline"`
+	Hit     hit      `bson:",inline"`
 	IX      []string `bson:"ix"`
 	entries []search.Entry
 	typ     string
@@ -55,17 +55,17 @@ func (p *paging) kept(ctx context.Context) error {
 			gaveUp = true
 		}
 		c, err := p.candidate(raw)
-		if err != nil || c.Key == last || !p.matches(c) {
+		if err != nil || c.Hit.Key == last || !p.matches(c) {
 			return err
 		}
-		last = c.Key
+		last = c.Hit.Key
 		n++
 		switch {
 		case sorted:
 			c.entries, c.IX = nil, nil
 			all = append(all, c)
 		case len(p.hits) < p.q.Count:
-			p.hits = append(p.hits, c.hit)
+			p.hits = append(p.hits, c.Hit)
 		default:
 			p.more = p.q.Count > 0
 			if !counting || gaveUp {
@@ -122,12 +122,12 @@ func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
 	if err := bson.Unmarshal(raw, c); err != nil {
 		return nil, damaged(resourcesName, raw.Lookup("_id"), err)
 	}
-	typ, _, _ := bytes.Cut([]byte(c.Key), []byte("/"))
+	typ, _, _ := bytes.Cut([]byte(c.Hit.Key), []byte("/"))
 	c.typ = string(typ)
 	for _, el := range c.IX {
 		_, e, err := parseElement(el)
 		if err != nil {
-			return nil, damaged(resourcesName, c.Key, err)
+			return nil, damaged(resourcesName, c.Hit.Key, err)
 		}
 		c.entries = append(c.entries, e)
 	}
@@ -174,17 +174,17 @@ func (p *paging) pick(all []*candidate) {
 				return order
 			}
 		}
-		return bytes.Compare([]byte(a.Key), []byte(b.Key))
+		return bytes.Compare([]byte(a.Hit.Key), []byte(b.Hit.Key))
 	})
 	begin := 0
 	if p.last.Key != "" {
-		begin = 1 + slices.IndexFunc(all, func(c *candidate) bool { return c.Key == p.last.Key })
+		begin = 1 + slices.IndexFunc(all, func(c *candidate) bool { return c.Hit.Key == p.last.Key })
 	}
 	for i, c := range all[begin:] {
 		if i == p.q.Count {
 			p.more = p.q.Count > 0
 			break
 		}
-		p.hits = append(p.hits, c.hit)
+		p.hits = append(p.hits, c.Hit)
 	}
 }
