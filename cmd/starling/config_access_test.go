@@ -1,6 +1,8 @@
 package main
 
 import (
+	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +78,29 @@ func TestAccessSettings(t *testing.T) {
 				t.Errorf("the password is shown: %v", err)
 			}
 		})
+	}
+}
+
+// TestConfigPrintsAccess: starling config shows the settings about tokens as a
+// file would have them.
+func TestConfigPrintsAccess(t *testing.T) {
+	file := filepath.Join(folder(t, map[string]string{
+		"settings.yaml": "issuer: [https://id.example.org, http://localhost:8081]\naudience: starling\n",
+	}), "settings.yaml")
+	m, stdout, stderr := testMain()
+	m.Env = env(map[string]string{"STARLING_CLOCK_SKEW": "10s"})
+	if code := m.Run(t.Context(), []string{"config", "--config", file, "--hook-clients", "clients.yaml"}); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, stderr)
+	}
+	lines := strings.Split(strings.ReplaceAll(stdout.String(), file, "FILE"), "\n")
+	for _, want := range []string{
+		"issuer: ['https://id.example.org', 'http://localhost:8081'] # FILE", "audience: [starling] # FILE", "clock-skew: 10s # STARLING_CLOCK_SKEW",
+		"token-algorithm: [RS256, RS384, RS512, PS256, PS384, PS512, ES256, ES384, ES512, EdDSA] # default",
+		"patient-claim: patient # default", "hook-clients: clients.yaml # flag",
+	} {
+		if !slices.Contains(lines, want) {
+			t.Errorf("no line %q in\n%s", want, stdout)
+		}
 	}
 }
 

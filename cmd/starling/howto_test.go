@@ -12,24 +12,27 @@ import (
 	"github.com/starling-fhir/starling/internal/golden"
 )
 
-// howTo returns a page of docs/how-to, and its first YAML block.
-func howTo(t *testing.T, name string) (page, block string) {
+// howTo returns a page of docs/how-to, and its YAML blocks.
+func howTo(t *testing.T, name string) (page string, blocks []string) {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(golden.Root(t), "docs", "how-to", name))
 	if err != nil {
 		t.Fatal(err)
 	}
-	found := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindSubmatch(text)
-	if found == nil {
+	for _, found := range regexp.MustCompile("(?s)```yaml\n(.*?)```").FindAllSubmatch(text, -1) {
+		blocks = append(blocks, string(found[1]))
+	}
+	if len(blocks) == 0 {
 		t.Fatalf("%s has no YAML", name)
 	}
-	return string(text), string(found[1])
+	return string(text), blocks
 }
 
 // TestOpenIDPage: the settings of the page are ten lines at most and good ones,
 // and every check that a token can fail is explained.
 func TestOpenIDPage(t *testing.T) {
-	page, block := howTo(t, "openid.md")
+	page, blocks := howTo(t, "openid.md")
+	block := blocks[0]
 	if n := strings.Count(block, "\n"); n > 10 {
 		t.Errorf("the settings are %d lines", n)
 	}
@@ -67,16 +70,24 @@ func TestOpenIDPage(t *testing.T) {
 	}
 }
 
-// TestHookClientsPage: the file of the page can be read.
+// TestHookClientsPage: the files of the page can be read.
 func TestHookClientsPage(t *testing.T) {
-	page, block := howTo(t, "hook-clients.md")
-	dir := folder(t, map[string]string{"clients.yaml": block, "south.jwks.json": string(signingKeys(t, authtest.NewIssuer(t)))})
-	clients, err := readHookClients(filepath.Join(dir, "clients.yaml"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(clients) != 2 || !clients[0].SharesPatientIDs || clients[1].SharesPatientIDs {
-		t.Errorf("%+v", clients)
+	page, blocks := howTo(t, "hook-clients.md")
+	dir := folder(t, map[string]string{"south.jwks.json": string(signingKeys(t, authtest.NewIssuer(t)))})
+	for _, block := range blocks {
+		path := filepath.Join(dir, "clients.yaml")
+		if err := os.WriteFile(path, []byte(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		clients, err := readHookClients(path)
+		if err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+		for _, client := range clients {
+			if want := client.Name == "north" && strings.Contains(block, "shares-patient-ids: true"); client.SharesPatientIDs != want {
+				t.Errorf("%s shares patient ids: %v, want %v in\n%s", client.Name, client.SharesPatientIDs, want, block)
+			}
+		}
 	}
 	for _, setting := range clientSettings(dir) {
 		if !strings.Contains(page, "| `"+setting.name+"` |") {
@@ -88,12 +99,12 @@ func TestHookClientsPage(t *testing.T) {
 // TestContainerPage: the variables of the page that take the place of those of
 // deploy/compose.yaml are settings.
 func TestContainerPage(t *testing.T) {
-	_, block := howTo(t, "run-in-docker.md")
+	_, blocks := howTo(t, "run-in-docker.md")
 	known := map[string]bool{}
 	for _, flag := range commandFlags(t, "serve") {
 		known[envName(flag.Name)] = isSetting(flag)
 	}
-	for line := range strings.Lines(block) {
+	for line := range strings.Lines(blocks[0]) {
 		if name, _, _ := strings.Cut(strings.TrimSpace(line), ":"); !known[name] {
 			t.Errorf("%s is no setting", name)
 		}

@@ -119,12 +119,21 @@ func (s *server) sayWho(addr string) {
 		s.log.Info("CDS Hooks ask for the tokens of clients", "clients", len(s.clients))
 	}
 	base, err := url.Parse(s.base)
-	loopback, addrErr := isLoopback(addr)
 	switch {
-	case err != nil || addrErr != nil:
-	case settings.BaseURL == "" && !loopback:
+	case err != nil:
+	case settings.BaseURL == "" && !onLoopback(addr):
 		s.log.Warn("links name an address of this machine only: say with --base-url what clients call the server", "fhir_base", s.base)
 	case crossesNetwork(base):
 		s.log.Warn("the base URL is without TLS: whoever reads a token on its way can use it", "fhir_base", s.base)
 	}
+	if settings.MetricsListen != "" && !onLoopback(settings.MetricsListen) {
+		s.log.Warn("figures and profiles ask for no token: everybody who reaches --metrics-listen can read them", "addr", settings.MetricsListen)
+	}
+}
+
+// onLoopback reports whether an address that was listened on is on loopback
+// alone.
+func onLoopback(addr string) bool {
+	loopback, err := isLoopback(addr)
+	return err == nil && loopback
 }

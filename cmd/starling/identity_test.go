@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"maps"
@@ -8,6 +9,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -114,6 +116,7 @@ func TestTokens(t *testing.T) {
 		{"", "GET", "/fhir/_history", "", 401, "Bearer", "OperationOutcome", "Quillfeather"},
 		{"", "GET", "/fhir/metadata", "", 200, "", "SMART-on-FHIR", ""},
 		{"", "GET", "/fhir/.well-known/smart-configuration", "", 200, "", issuer.URL() + "/token", ""},
+		{"expired", "GET", "/fhir/metadata", "", 200, "", "SMART-on-FHIR", ""},
 		{"", "GET", "/", "", 200, "", "smart-configuration", ""},
 		{"", "GET", "/livez", "", 200, "", "alive", ""},
 		{"", "GET", "/readyz", "", 200, "", "ready", ""},
@@ -229,6 +232,44 @@ func TestTokens(t *testing.T) {
 	}
 	if strings.Contains(log, "no authentication") {
 		t.Error("the log says that there is no authentication")
+	}
+}
+
+// TestSaysWho: the log says at the start what is asked for, and what of it may
+// not be meant.
+func TestSaysWho(t *testing.T) {
+	const local, far, figures = "links name an address of this machine only", "without TLS", "figures and profiles ask for no token"
+	tests := []struct {
+		name     string
+		settings func(*Settings)
+		addr     string
+		want     []string
+	}{
+		{"on this machine", func(*Settings) {}, "127.0.0.1:8080", nil},
+		{"behind a proxy", func(s *Settings) { s.BaseURL = "https://fhir.example.org/fhir" }, "0.0.0.0:8080", nil},
+		{"nobody said what it is called", func(*Settings) {}, "0.0.0.0:8080", []string{local}},
+		{"without TLS", func(s *Settings) { s.BaseURL = "http://fhir.example.org/fhir" }, "0.0.0.0:8080", []string{far}},
+		{"open figures", func(s *Settings) { s.MetricsListen = ":9090" }, "127.0.0.1:8080", []string{figures}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			settings := guardedSettings()
+			settings.LogFormat = "json"
+			test.settings(&settings)
+			m, _, stderr := testMain()
+			s := newServer(m, &settings)
+			s.log = newLogger(stderr, &settings)
+			s.base = cmp.Or(settings.BaseURL, "http://127.0.0.1:8080/fhir")
+			s.sayWho(test.addr)
+			for _, warning := range []string{local, far, figures} {
+				if said, want := strings.Contains(stderr.String(), warning), slices.Contains(test.want, warning); said != want {
+					t.Errorf("%q: said %v, want %v:\n%s", warning, said, want, stderr)
+				}
+			}
+			if !strings.Contains(stderr.String(), "https://id.example.org/realms/clinic") {
+				t.Errorf("the provider is not named:\n%s", stderr)
+			}
+		})
 	}
 }
 
