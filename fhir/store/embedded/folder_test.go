@@ -134,12 +134,23 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"a history row is missing", func(s *Store) error {
 			return s.db.Delete(historyKey(nil, 1, uint64(s.newest.updated), "1", 1), nil)
 		}},
+		{"a row of a record is missing", func(s *Store) error {
+			return s.db.Delete(recordKey(nil, 1, "1", uint64(s.newest.updated), "1", 1), nil)
+		}},
+		{"a row of a record too many", func(s *Store) error {
+			return s.db.Set(recordKey(nil, 1, "2", uint64(s.newest.updated), "1", 1), nil, nil)
+		}},
+		{"a version in other compartments than its body gives", func(s *Store) error { return alterVersion(s, 1, 1, "elsewhere") }},
+		{"a deletion in other compartments than what it deletes", func(s *Store) error {
+			return alterVersion(s, 3, 2, "elsewhere")
+		}},
 		{"a head is missing", func(s *Store) error { return s.db.Delete(headKey(nil, 1, "1"), nil) }},
 		{"a wrong count", func(s *Store) error { s.newest.counts[1]++; return nil }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			s := mustOpen(t, Options{FS: vfs.NewMem(), Indexer: textIndexer{"1"}})
-			mustWrite(t, s, textChange("Patient", "1", "a"), textChange("Patient", "2", "a"))
+			mustWrite(t, s, textChange("Patient", "1", "a"), textChange("Patient", "2", "a"), textChange("Patient", "3", "a"))
+			mustWrite(t, s, store.Change{Key: fhir.Key{Type: "Patient", ID: "3"}, Method: fhir.Delete})
 			mustCheck(t, s)
 			if err := test.harm(s); err != nil {
 				t.Fatal(err)
@@ -149,4 +160,19 @@ func TestCheckFindsDamage(t *testing.T) {
 			}
 		})
 	}
+}
+
+// alterVersion puts a version into another compartment, leaving all else.
+func alterVersion(s *Store, doc uint64, version int64, patient string) error {
+	key := versionKey(nil, doc, version)
+	value, err := get(s.db, key)
+	if err != nil {
+		return err
+	}
+	row, err := parseVersion(value)
+	if err != nil {
+		return err
+	}
+	row.patients = []string{patient}
+	return s.db.Set(key, row.append(nil), nil)
 }
