@@ -317,7 +317,7 @@ func TestN13ClientTokens(t *testing.T) {
 // secrets wants no part of a token in a text.
 func secrets(tb testing.TB, token, text string) {
 	tb.Helper()
-	for _, part := range strings.Split(token, ".") {
+	for part := range strings.SplitSeq(token, ".") {
 		if len(part) > 8 && strings.Contains(text, part[:min(len(part), 40)]) {
 			tb.Errorf("a part of the token is in %.300q", text)
 		}
