@@ -56,7 +56,7 @@ func (s *Store) readClock(ctx context.Context) (*clock, error) {
 		}
 		return nil, err
 	case !ok:
-		return nil, damaged(historyName, clockID, errors.New("it is missing"))
+		return nil, damaged(historyName, clockID, errMissing)
 	}
 	return &c, nil
 }

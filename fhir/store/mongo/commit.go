@@ -146,7 +146,7 @@ func (tx *transaction) readHeads(ctx context.Context) error {
 		return nil
 	})
 	if err == nil && !seen {
-		return damaged(historyName, clockID, errors.New("it is missing"))
+		return damaged(historyName, clockID, errMissing)
 	}
 	return err
 }
@@ -376,7 +376,7 @@ func (tx *transaction) moveClock(delta map[string]int64) mongo.WriteModel {
 		inc = append(inc, bson.E{Key: "counts." + typ, Value: n})
 	}
 	slices.SortFunc(inc, func(a, b bson.E) int { return cmp.Compare(a.Key, b.Key) })
-	filter := bson.D{{Key: "_id", Value: clockID}, {Key: "now", Value: tx.now.Now}, {Key: "index", Value: tx.now.Index}}
+	filter := bson.D{{Key: "_id", Value: clockID}, {Key: "now", Value: tx.now.Now}, {Key: "index", Value: tx.now.Index}, {Key: "source", Value: nil}}
 	update := bson.D{{Key: "$set", Value: bson.D{{Key: "now", Value: tx.next.Now}, {Key: "at", Value: tx.next.At}}}}
 	if len(inc) > 0 {
 		update = append(update, bson.E{Key: "$inc", Value: inc})

@@ -166,3 +166,5 @@ func splitKey(key string) (typ, id string) {
 	typ, id, _ = strings.Cut(key, "/")
 	return typ, id
 }
+
+var errMissing = errors.New("it is missing")

@@ -2,7 +2,6 @@ package mongo
 
 import (
 	"context"
-	"errors"
 	"slices"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -318,14 +317,14 @@ func (p *paging) read(ctx context.Context, pipeline mongo.Pipeline, n int, visit
 			return visit(raw)
 		}
 		if id, _ := raw.Lookup("_id").StringValueOK(); id != clockID {
-			return damaged(historyName, clockID, errors.New("it is missing"))
+			return damaged(historyName, clockID, errMissing)
 		}
 		var err error
 		p.clock, err = p.s.decodeClock(raw)
 		return err
 	})
 	if err == nil && p.clock == nil {
-		return damaged(historyName, clockID, errors.New("it is missing"))
+		return damaged(historyName, clockID, errMissing)
 	}
 	return err
 }
@@ -369,7 +368,7 @@ func (s *Store) versions(ctx context.Context, hits []hit) ([]*fhir.Resource, err
 		return nil, err
 	}
 	if i := slices.Index(out, nil); i >= 0 {
-		return nil, damaged(historyName, ids[i], errors.New("it is missing"))
+		return nil, damaged(historyName, ids[i], errMissing)
 	}
 	return out, nil
 }
