@@ -124,6 +124,7 @@ type pages struct{ with, without string }
 
 // world is one of the servers.
 type world struct {
+	folder  string
 	store   store.Store
 	handler http.Handler
 	// foreign serves the other patients over the same store, with ids of its
@@ -139,7 +140,7 @@ func newLeaks(tb testing.TB, seed uint64, broken *careless) *leaks {
 	// One processor makes the entries of a batch run one after the other.
 	before := runtime.GOMAXPROCS(1)
 	tb.Cleanup(func() { runtime.GOMAXPROCS(before) })
-	l := &leaks{tb: tb, rnd: rand.New(rand.NewPCG(seed, 1)), statuses: make(map[string]int)} //nolint:gosec // tests must repeat
+	l := &leaks{tb: tb, rnd: rand.New(rand.NewPCG(seed, 1)), statuses: make(map[string]int)}
 	l.now.Store(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).UnixMilli())
 	l.with, l.without = l.world(broken), l.world(nil)
 	l.fill()
@@ -153,11 +154,12 @@ func (l *leaks) world(broken *careless) *world {
 		l.tb.Fatal(err)
 	}
 	clock := func() time.Time { return time.UnixMilli(l.now.Load()).UTC() }
-	opened, err := embedded.Open(l.tb.TempDir(), embedded.Options{Indexer: made.registry, Clock: clock, NoSync: true, CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
+	folder := l.tb.TempDir()
+	opened, err := embedded.Open(folder, embedded.Options{Indexer: made.registry, Clock: clock, NoSync: true, CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
 	if err != nil {
 		l.tb.Fatal(err)
 	}
-	w := &world{store: opened, log: &lines{}}
+	w := &world{folder: folder, store: opened, log: &lines{}}
 	served := w.store
 	if broken != nil {
 		broken.Store = opened
@@ -195,6 +197,9 @@ func (l *leaks) close() {
 		}
 		if err := w.store.Close(); err != nil {
 			l.tb.Error(err)
+		}
+		if err := os.RemoveAll(w.folder); err != nil {
+			l.tb.Error(err) // a million requests fill many
 		}
 	}
 }
