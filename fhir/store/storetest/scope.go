@@ -361,8 +361,13 @@ var scopeHistoryCases = []testCase{
 		}
 		clear(lengths)
 		for _, h := range []store.HistoryQuery{
-			{}, {Type: "Observation"}, {Type: "Device"}, {Type: "Device", ID: "1"}, {Scope: l.to("a").Scope(search.CanRead)},
-			{Type: "Observation", Scope: l.to("a").Scope(search.CanRead)}, {Since: f.clock.now().Add(-90 * time.Second)},
+			{},
+			{Type: "Observation"},
+			{Type: "Device"},
+			{Type: "Device", ID: "1"},
+			{Scope: l.to("a").Scope(search.CanRead)},
+			{Type: "Observation", Scope: l.to("a").Scope(search.CanRead)},
+			{Since: f.clock.now().Add(-90 * time.Second)},
 		} {
 			h.Count = 7
 			for {
