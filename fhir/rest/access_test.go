@@ -34,7 +34,7 @@ func scoped(tb testing.TB, scopes string) search.Access {
 		'c': search.CanCreate, 'r': search.CanRead, 'u': search.CanUpdate, 'd': search.CanDelete, 's': search.CanSearch,
 	}
 	var grants []search.Grant
-	for _, scope := range strings.FieldsSeq(scopes) {
+	for scope := range strings.FieldsSeq(scopes) {
 		who, rest, _ := strings.Cut(scope, "/")
 		typ, rights, _ := strings.Cut(rest, ".")
 		g := search.Grant{Type: typ}
