@@ -42,9 +42,9 @@ type Settings struct {
 
 	Issuer            []string      `group:"Security" placeholder:"URL" help:"An OpenID provider whose tokens are taken, by the URL its tokens have as iss; several with commas. https, or http on this machine."`
 	Audience          []string      `group:"Security" placeholder:"NAME" help:"Whom tokens must be meant for (aud), such as this server's base URL; several with commas: one must be in the token."`
-	TokenAlgorithm    []string      `group:"Security" placeholder:"NAME" default:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" help:"Signature algorithms that tokens may have."`
+	TokenAlgorithm    []string      `group:"Security" default:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" help:"Signature algorithms that tokens may have."`
 	ClockSkew         time.Duration `group:"Security" default:"60s" help:"How far the clocks of providers and hook clients may be off."`
-	PatientClaim      string        `group:"Security" placeholder:"CLAIM" default:"patient" help:"The claim of a token that holds the patient's id, for patient/ scopes."`
+	PatientClaim      string        `group:"Security" default:"patient" help:"The claim of a token that holds the patient's id, for patient/ scopes."`
 	HookClients       string        `group:"Security" placeholder:"FILE" help:"YAML file with the CDS Hooks clients that may call, and their keys. Without it nobody may, except with --insecure-no-auth."`
 	InsecureNoAuth    bool          `group:"Security" help:"Serve everything to everybody who can connect, instead of asking for tokens; for trying out on one machine."`
 	InsecureListenAny bool          `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`

@@ -306,9 +306,9 @@ Results go to standard output, everything else to standard error. Exit codes:
 
 SIGINT and SIGTERM stop a command in order; a second one ends it at once.
 `)
-	for _, command := range []string{"", "serve", "demo", "load", "ping", "config", "version"} {
+	for _, command := range []string{"", "serve", "demo", "load", "migrate", "token inspect", "ping", "config", "version"} {
 		m, stdout, stderr := testMain()
-		if code := m.Run(t.Context(), []string{"help", command}[:1+min(1, len(command))]); code != exitOK || stderr.Len() > 0 {
+		if code := m.Run(t.Context(), append([]string{"help"}, strings.Fields(command)...)); code != exitOK || stderr.Len() > 0 {
 			t.Fatalf("help %s: exit code %d, %s", command, code, stderr)
 		}
 		fmt.Fprintf(&page, "\n## starling %s\n\n```\n%s\n```\n", command, strings.TrimSpace(stdout.String()))

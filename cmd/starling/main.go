@@ -96,7 +96,7 @@ func (m *Main) Run(ctx context.Context, args []string) (code int) {
 	}
 	parsed, err := parser.Parse(args)
 	if err != nil {
-		fmt.Fprintln(m.Stderr, "starling:", source.explain(err))
+		fmt.Fprintln(m.Stderr, "starling:", source.explain(withoutToken(args, err)))
 		fmt.Fprintln(m.Stderr, "starling help lists the commands; starling help COMMAND their flags.")
 		return exitUsage
 	}

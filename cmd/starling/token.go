@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -27,8 +28,6 @@ type tokenInspectCmd struct {
 	Hook       bool   `help:"The token is that of a CDS Hooks client: check it against --hook-clients."`
 	Called     string `placeholder:"URL" help:"With --hook: the address the client calls, which its aud must name. Default: any of this server's CDS Hooks addresses."`
 	Settings   `embed:""`
-	// OnLine is what stands on the command line, where no token should.
-	OnLine []string `arg:"" optional:"" hidden:""`
 }
 
 // BeforeResolve reads the settings file.
@@ -93,11 +92,21 @@ func (t *tokenInspectCmd) Run(ctx context.Context, m *Main) error {
 	return nil
 }
 
+// errTokenOnLine stands for an error that would repeat a token.
+var errTokenOnLine = errors.New("token inspect reads the token from standard input. " +
+	"On a command line every program of this machine can see it, and the shell remembers it: get a new one")
+
+// withoutToken replaces an error about a command line that may quote a token.
+func withoutToken(args []string, err error) error {
+	if len(args) > 0 && args[0] == "token" && strings.HasPrefix(err.Error(), "unexpected argument") {
+		return errTokenOnLine
+	}
+	return err
+}
+
 // check finds settings by which no token can be looked at.
 func (t *tokenInspectCmd) check() error {
 	switch {
-	case len(t.OnLine) > 0:
-		return usageError("the token is read from standard input. On a command line every program of this machine can see it, and the shell remembers it: get a new one")
 	case t.InsecureNoAuth:
 		return usageError("with --insecure-no-auth the server looks at no token: leave it out, and give the settings that ask for tokens")
 	case t.Hook && t.HookClients == "":
@@ -208,6 +217,10 @@ func (p inspection) print(report auth.Report, hook bool) bool {
 		fmt.Fprintf(p, "%s %s: grants nothing: %s\n", p.skipped, printable(scope.Text), printable(scope.Reason))
 	}
 	switch {
+	case keysMissing(report):
+		fmt.Fprintln(p, "The server cannot tell whether this token is good: it answers 503 until it gets the keys.\n"+
+			"Is the address reachable from here? A proxy is named by HTTPS_PROXY, a certificate authority of your own by SSL_CERT_FILE.")
+		return false
 	case !report.OK():
 		fmt.Fprintln(p, "The server does not take this token.")
 		return false
@@ -217,6 +230,19 @@ func (p inspection) print(report auth.Report, hook bool) bool {
 	}
 	fmt.Fprintln(p, "The server takes this token.")
 	return true
+}
+
+// keysMissing reports whether the keys could not be had and nothing else is
+// wrong.
+func keysMissing(report auth.Report) bool {
+	missing := false
+	for _, check := range report.Checks {
+		if !check.OK && !check.Skipped && check.Name != "keys" {
+			return false
+		}
+		missing = missing || check.Name == "keys" && !check.OK
+	}
+	return missing
 }
 
 // printable leaves out what a terminal would not print but obey.

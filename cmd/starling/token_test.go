@@ -80,7 +80,7 @@ func TestTokenInspect(t *testing.T) {
 	}
 
 	issuer.SetDown(true)
-	if got := inspect(t, issuer.Token(claims("system/*.rs")), "--config", settings); got.code != exitFailed || !strings.Contains(got.stdout, "FAIL keys") || !strings.Contains(got.stdout, "cannot be had") {
+	if got := inspect(t, issuer.Token(claims("system/*.rs")), "--config", settings); got.code != exitFailed || !strings.Contains(got.stdout, "FAIL keys") || !strings.Contains(got.stdout, "it answers 503 until it gets the keys") {
 		t.Errorf("a provider that is down: %+v", got)
 	}
 }
@@ -163,7 +163,7 @@ func TestTokenInspectUsage(t *testing.T) {
 		{"no clients", "a", append([]string{"--hook"}, provider...), "--hook needs --hook-clients"},
 		{"no file of clients", "a", []string{"--hook", "--hook-clients", "/nowhere"}, "--hook-clients: open /nowhere"},
 		{"an address without hook", "a", append([]string{"--called", "https://x.example"}, provider...), "--called belongs to --hook"},
-		{"the token on the command line", "a", append([]string{"eyJhbGciOi"}, provider...), "the token is read from standard input"},
+		{"the token on the command line", "a", append([]string{"eyJhbGciOi"}, provider...), "token inspect reads the token from standard input"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
