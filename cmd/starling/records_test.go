@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -146,16 +147,14 @@ func ownRecords() map[string]string {
 func TestRecordsReachOnePatient(t *testing.T) {
 	c := newClinic(t)
 	own := ownRecords()
-	for url, res := range map[string]string{
+	maps.Copy(own, map[string]string{
 		"Patient/other-1": `{"birthDate":"1970-01-01"}`,
 		"Specimen/s-1":    `{"subject":{"reference":"Patient/other-1"}}`,
 		"Specimen/s-own":  `{"subject":{"reference":"Patient/p1"}}`,
 		"Observation/r-1": genotype("Patient/other-1", "HGNC:2625", "*1/*1", ""),
 		"Group/g":         `{"type":"person","actual":true,"member":[{"entity":{"reference":"Patient/p1"}},{"entity":{"reference":"Patient/other-1"}}]}`,
 		"Practitioner/d":  `{"gender":"female"}`,
-	} {
-		own[url] = res
-	}
+	})
 	c.do(own)
 	tests := []struct {
 		query string
