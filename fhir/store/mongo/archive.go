@@ -10,7 +10,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/store"
@@ -75,8 +74,12 @@ func (s *Store) export(ctx context.Context, behind store.Place, limit int) ([]st
 		}
 		filter = append(filter, bson.E{Key: "updated", Value: bson.D{{Key: "$gte", Value: moment}}}, bson.E{Key: "$or", Value: any})
 	}
-	cursor, err := s.history.Find(ctx, filter, options.Find().SetLimit(int64(limit)).SetProjection(servedFields).
-		SetSort(bson.D{{Key: "updated", Value: 1}, {Key: "type", Value: 1}, {Key: "id", Value: 1}, {Key: "version", Value: 1}}))
+	cursor, err := s.ask(ctx, s.history, mongo.Pipeline{
+		{{Key: "$match", Value: filter}},
+		{{Key: "$sort", Value: bson.D{{Key: "updated", Value: 1}, {Key: "type", Value: 1}, {Key: "id", Value: 1}, {Key: "version", Value: 1}}}},
+		{{Key: "$limit", Value: limit}},
+		{{Key: "$project", Value: servedFields}},
+	}, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -235,7 +238,7 @@ func (in *importer) read(ctx context.Context) error {
 		in.tips[key] = &importTip{before: h.Version, version: h.Version, aliveBefore: h.alive()}
 		ids = append(ids, versionID(key, h.Version))
 	}
-	cursor, err := in.s.history.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, findSome(len(ids)))
+	cursor, err := in.s.ask(ctx, in.s.history, theVersions(ids), len(ids))
 	if err != nil {
 		return err
 	}

@@ -11,7 +11,6 @@ import (
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
-	"go.mongodb.org/mongo-driver/v2/mongo/options"
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/store"
@@ -115,12 +114,12 @@ func (tx *transaction) readHeads(ctx context.Context) error {
 			keys = append(keys, c.key)
 		}
 	}
-	cursor, err := tx.s.history.Aggregate(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, bson.A{
+	cursor, err := tx.s.ask(ctx, tx.s.history, mongo.Pipeline{atClock, unionWith(resourcesName, bson.A{
 		bson.D{{Key: "$match", Value: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: keys}}}}}},
 		bson.D{{Key: "$project", Value: bson.D{
 			{Key: "version", Value: 1}, {Key: "updated", Value: 1}, {Key: "deleted", Value: 1}, {Key: "patients", Value: 1}, {Key: "ix", Value: 1},
 		}}},
-	})}, batchSize(len(keys)))
+	})}, len(keys))
 	if err != nil {
 		return err
 	}
@@ -491,7 +490,10 @@ func unionWith(collection string, pipeline bson.A) bson.D {
 	return bson.D{{Key: "$unionWith", Value: bson.D{{Key: "coll", Value: collection}, {Key: "pipeline", Value: pipeline}}}}
 }
 
-// findSome asks for an answer of up to n documents in one piece.
-func findSome(n int) *options.FindOptionsBuilder {
-	return options.Find().SetBatchSize(int32(min(n+8, 1<<20))) //nolint:gosec // bounded by min
+// theVersions is the pipeline that reads versions by their _id.
+func theVersions(ids []string) mongo.Pipeline {
+	return mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}}},
+		{{Key: "$project", Value: servedFields}},
+	}
 }

@@ -129,7 +129,7 @@ func (tx *transaction) answer(ctx context.Context, chunk []*asked) error {
 	if len(pipeline) == 0 {
 		return nil
 	}
-	cursor, err := tx.s.resources.Aggregate(ctx, pipeline, batchSize(2*len(chunk)))
+	cursor, err := tx.s.ask(ctx, tx.s.resources, pipeline, 2*len(chunk))
 	if err != nil {
 		return err
 	}

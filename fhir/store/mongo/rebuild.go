@@ -107,8 +107,12 @@ func (r *rebuilding) next(last versionDoc) ([]*indexed, error) {
 			bson.D{{Key: "key", Value: last.Key}, {Key: "version", Value: bson.D{{Key: "$gt", Value: last.Version}}}},
 		}}}
 	}
-	cursor, err := r.s.history.Find(r.ctx, filter, options.Find().SetLimit(rebuildChunk).
-		SetSort(bson.D{{Key: "key", Value: 1}, {Key: "version", Value: 1}}).SetProjection(servedFields))
+	cursor, err := r.s.ask(r.ctx, r.s.history, mongo.Pipeline{
+		{{Key: "$match", Value: filter}},
+		{{Key: "$sort", Value: bson.D{{Key: "key", Value: 1}, {Key: "version", Value: 1}}}},
+		{{Key: "$limit", Value: rebuildChunk}},
+		{{Key: "$project", Value: servedFields}},
+	}, rebuildChunk)
 	if err != nil {
 		return nil, err
 	}

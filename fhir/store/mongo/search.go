@@ -307,7 +307,7 @@ func (p *paging) hit(raw bson.Raw) error {
 
 // read runs a pipeline that begins with the clock, on the documents behind it.
 func (p *paging) read(ctx context.Context, pipeline mongo.Pipeline, n int, visit func(bson.Raw) error) error {
-	cursor, err := p.collection.Aggregate(ctx, pipeline, batchSize(n))
+	cursor, err := p.s.ask(ctx, p.collection, pipeline, n)
 	if err != nil {
 		return err
 	}
@@ -353,7 +353,7 @@ func (s *Store) versions(ctx context.Context, hits []hit) ([]*fhir.Resource, err
 		ids[i] = versionID(h.Key, h.Version)
 		at[ids[i]] = i
 	}
-	cursor, err := s.history.Find(ctx, bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: ids}}}}, findSome(len(ids)).SetProjection(servedFields))
+	cursor, err := s.ask(ctx, s.history, theVersions(ids), len(ids))
 	if err != nil {
 		return nil, err
 	}

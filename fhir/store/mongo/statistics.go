@@ -74,10 +74,10 @@ func (s *Store) sampleEntries(ctx context.Context) error {
 		return fault(ctx, err, "reading the clock")
 	}
 	next := &sample{counts: c.Counts, types: map[string]*typeSample{}}
-	cursor, err := s.resources.Aggregate(ctx, mongo.Pipeline{
+	cursor, err := s.ask(ctx, s.resources, mongo.Pipeline{
 		{{Key: "$sample", Value: bson.D{{Key: "size", Value: sampleSize}}}},
 		{{Key: "$project", Value: bson.D{{Key: "type", Value: 1}, {Key: "ix", Value: 1}}}},
-	}, batchSize(sampleSize))
+	}, sampleSize)
 	if err != nil {
 		return fault(ctx, err, "sampling the index")
 	}

@@ -244,9 +244,20 @@ func decodeOne(result *mongo.SingleResult, into any) (ok bool, err error) {
 	return err == nil, err
 }
 
-// batchSize asks for an answer of up to n documents in one piece.
-func batchSize(n int) *options.AggregateOptionsBuilder {
-	return options.Aggregate().SetBatchSize(int32(min(n+8, 1<<20))).SetAllowDiskUse(true) //nolint:gosec // bounded by min
+// ask runs a pipeline whose answer is expected to have up to n documents, so that
+// they come in one piece. It tells the server the deadline, which the driver does
+// not with what returns a cursor.
+func (s *Store) ask(ctx context.Context, c *mongo.Collection, pipeline mongo.Pipeline, n int) (*mongo.Cursor, error) {
+	left := s.opts.Timeout
+	if deadline, has := ctx.Deadline(); has {
+		left = time.Until(deadline)
+	}
+	if left <= 0 {
+		return nil, context.DeadlineExceeded
+	}
+	opts := options.Aggregate().SetAllowDiskUse(true).SetBatchSize(int32(min(n+8, 1<<20))). //nolint:gosec // bounded by min
+												SetCustom(bson.M{"maxTimeMS": left.Milliseconds() + 1})
+	return c.Aggregate(ctx, pipeline, opts)
 }
 
 var _ store.Store = (*Store)(nil)
