@@ -19,7 +19,7 @@ const criteriaPerCommand = 100
 // changes' hold. Equal ones are asked once.
 func (tx *transaction) conditions(ctx context.Context) (map[*change]bool, error) {
 	held := map[*change]bool{}
-	var asked []*asked
+	var asked []*criteria
 	for _, p := range tx.batch {
 		for _, c := range p.changes {
 			if c.Condition == nil {
@@ -37,7 +37,26 @@ func (tx *transaction) conditions(ctx context.Context) (map[*change]bool, error)
 	if err != nil {
 		return nil, err
 	}
-	for chunk := range slices.Chunk(asked, criteriaPerCommand) {
+	// What one command asks is of one kind; the first kind is cheaper, and that
+	// of nearly all criteria: one identifier.
+	var single, other []*criteria
+	for _, a := range asked {
+		if a.element() != "" {
+			single = append(single, a)
+		} else {
+			other = append(other, a)
+		}
+	}
+	for chunk := range slices.Chunk(single, criteriaPerCommand) {
+		all, err := tx.answerSingle(ctx, chunk)
+		if err != nil {
+			return nil, err
+		}
+		if !all {
+			other = append(other, chunk...)
+		}
+	}
+	for chunk := range slices.Chunk(other, criteriaPerCommand) {
 		if err := tx.answer(ctx, chunk); err != nil {
 			return nil, err
 		}
@@ -50,16 +69,16 @@ func (tx *transaction) conditions(ctx context.Context) (map[*change]bool, error)
 	return held, nil
 }
 
-// asked is a condition's query and the changes that wait for its answer.
-type asked struct {
+// criteria is a condition's query and the changes that wait for its answer.
+type criteria struct {
 	query   search.Query
 	sel     *selection
 	changes []*change
 	found   []string
 }
 
-func (tx *transaction) ask(c *store.Condition) (*asked, error) {
-	a := &asked{query: search.Query{Types: c.Query.Types, Where: c.Query.Where, Scope: c.Query.Scope}}
+func (tx *transaction) ask(c *store.Condition) (*criteria, error) {
+	a := &criteria{query: search.Query{Types: c.Query.Types, Where: c.Query.Where, Scope: c.Query.Scope}}
 	types := a.query.Types
 	if len(types) == 0 {
 		types = tx.knownTypes()
@@ -79,9 +98,9 @@ func (tx *transaction) knownTypes() []string {
 
 // merge joins conditions that ask the same. Those whose ranges have a Keep,
 // which cannot be compared, stay apart.
-func merge(all []*asked) ([]*asked, error) {
-	var out []*asked
-	byFilter := map[string]*asked{}
+func merge(all []*criteria) ([]*criteria, error) {
+	var out []*criteria
+	byFilter := map[string]*criteria{}
 	for _, a := range all {
 		if !a.sel.exact || a.sel.filter == nil {
 			out = append(out, a)
@@ -101,9 +120,67 @@ func merge(all []*asked) ([]*asked, error) {
 	return out, nil
 }
 
+// element returns the one element of ix that the criteria ask for, or "".
+func (a *criteria) element() string {
+	if !a.sel.exact || len(a.sel.filter) != 1 || a.sel.filter[0].Key != "ix" {
+		return ""
+	}
+	text, _ := a.sel.filter[0].Value.(string)
+	return text
+}
+
+// spareAnswers is how many more resources than two for each criteria one command
+// reads before the other way, which reads no more than that, is taken.
+const spareAnswers = 200
+
+// answerSingle asks criteria of one element each in one command. It reports
+// whether it could: too many resources may match.
+func (tx *transaction) answerSingle(ctx context.Context, chunk []*criteria) (bool, error) {
+	elements := make([]string, len(chunk))
+	byElement := make(map[string]*criteria, len(chunk))
+	for i, a := range chunk {
+		elements[i] = a.element()
+		byElement[elements[i]] = a
+	}
+	limit := 2*len(chunk) + spareAnswers
+	cursor, err := tx.s.ask(ctx, tx.s.resources, mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{{Key: "ix", Value: bson.D{{Key: "$in", Value: elements}}}}}},
+		{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
+		{{Key: "$limit", Value: limit}},
+		{{Key: "$project", Value: bson.D{{Key: "ix", Value: elementsWhere(bson.D{{Key: "$in", Value: bson.A{"$$e", bson.D{{Key: "$literal", Value: elements}}}}})}}}},
+	}, limit)
+	if err != nil {
+		return false, err
+	}
+	n := 0
+	err = each(ctx, cursor, func(raw bson.Raw) error {
+		var d struct {
+			Key string   `bson:"_id"`
+			IX  []string `bson:"ix"`
+		}
+		if err := bson.Unmarshal(raw, &d); err != nil {
+			return damaged(resourcesName, raw.Lookup("_id"), err)
+		}
+		n++
+		for _, el := range d.IX {
+			if a := byElement[el]; a != nil && len(a.found) < 2 {
+				a.found = append(a.found, d.Key)
+			}
+		}
+		return nil
+	})
+	if err != nil || n < limit {
+		return true, err
+	}
+	for _, a := range chunk {
+		a.found = nil
+	}
+	return false, nil
+}
+
 // answer asks conditions in one command, each for two resources, the first ones
 // in the order of pages. Those that need a Keep are asked one by one.
-func (tx *transaction) answer(ctx context.Context, chunk []*asked) error {
+func (tx *transaction) answer(ctx context.Context, chunk []*criteria) error {
 	pipeline := mongo.Pipeline{}
 	for i, a := range chunk {
 		switch {
@@ -147,7 +224,7 @@ func (tx *transaction) answer(ctx context.Context, chunk []*asked) error {
 }
 
 // answerKept asks one condition whose ranges have a Keep.
-func (tx *transaction) answerKept(ctx context.Context, a *asked) error {
+func (tx *transaction) answerKept(ctx context.Context, a *criteria) error {
 	q := a.query
 	q.Count, q.Total = 2, search.TotalNone
 	p := &paging{s: tx.s, q: &q, sel: a.sel, collection: tx.s.history}
