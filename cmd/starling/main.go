@@ -66,6 +66,7 @@ type cli struct {
 	Demo    demoCmd    `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
 	Load    loadCmd    `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
 	Migrate migrateCmd `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
+	Check   checkCmd   `cmd:"" help:"Check a store, and mend what can be made anew."`
 	Token   tokenCmd   `cmd:"" help:"Look at the tokens that a server is sent."`
 	Ping    pingCmd    `cmd:"" help:"Ask a running server whether it is ready."`
 	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with."`

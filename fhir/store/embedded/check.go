@@ -37,6 +37,27 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
+// Reindex makes the index anew from what is stored. Nothing else may use the
+// store meanwhile. It needs an Indexer.
+func (s *Store) Reindex(ctx context.Context) error {
+	if err := s.gate.enter(ctx); err != nil {
+		return err
+	}
+	defer s.gate.leave()
+	if s.opts.Indexer == nil {
+		return fhir.Errorf(fhir.NotSupported, "there is nothing to make the index with")
+	}
+	s.commit.Lock()
+	defer s.commit.Unlock()
+	if err := s.rebuild(); err != nil {
+		return s.internal(ctx, err, "rebuilding the index")
+	}
+	if err := s.db.Set(metaIndex, []byte(s.opts.Indexer.Hash()), s.write); err != nil {
+		return s.internal(ctx, err, "writing the index's hash")
+	}
+	return nil
+}
+
 type checker struct {
 	s       *Store
 	v       *view
