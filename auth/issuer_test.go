@@ -172,8 +172,14 @@ func TestAnIssuerThatIsDownLater(t *testing.T) {
 	if err := s.bearer(i.Token(claims())); err != nil {
 		t.Errorf("a new token while the issuer is down: %v", err)
 	}
-	if err := s.bearer(i.Token(claims(), authtest.KeyID("new"))); fhir.KindOf(err) != fhir.Unavailable {
-		t.Errorf("a key that is not known while the issuer is down: %v", err)
+	asked := i.Requests(authtest.KeysPath)
+	for range 20 {
+		if err := s.bearer(i.Token(claims(), authtest.KeyID("new"))); fhir.KindOf(err) != fhir.Unavailable {
+			t.Errorf("a key that is not known while the issuer is down: %v", err)
+		}
+	}
+	if n := i.Requests(authtest.KeysPath) - asked; n > 1 {
+		t.Errorf("20 requests within a moment made the issuer be asked %d times", n)
 	}
 	if err := s.bearer(i.Token(claims(), authtest.SignedWith(otherKey(t)))); fhir.KindOf(err) != fhir.Unauthenticated {
 		t.Errorf("a wrong signature while the issuer is down: %v", err)
