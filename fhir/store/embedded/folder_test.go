@@ -148,7 +148,7 @@ func TestCheckFindsDamage(t *testing.T) {
 		{"a wrong count", func(s *Store) error { s.newest.counts[1]++; return nil }},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			s := mustOpen(t, Options{FS: vfs.NewMem(), Indexer: textIndexer{"1"}})
+			s := mustOpen(t, Options{FS: vfs.NewMem(), Indexer: textIndexer{"1"}, Clock: newTestClock().now})
 			mustWrite(t, s, textChange("Patient", "1", "a"), textChange("Patient", "2", "a"), textChange("Patient", "3", "a"))
 			mustWrite(t, s, store.Change{Key: fhir.Key{Type: "Patient", ID: "3"}, Method: fhir.Delete})
 			mustCheck(t, s)
