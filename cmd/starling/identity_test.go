@@ -158,6 +158,16 @@ func TestTokens(t *testing.T) {
 			`{"resourceType":"Bundle","type":"batch","entry":[{"request":{"method":"GET","url":"Patient/p2secret"}},{"request":{"method":"GET","url":"Observation?_summary=count"}},{"request":{"method":"GET","url":"Patient/p1secret"}}]}`,
 			200, "", `"total":3`, "p2secret\",\"meta",
 		},
+		{
+			"patient", "POST", "/fhir",
+			`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":` + own + `,"request":{"method":"POST","url":"Observation"}},{"resource":` + foreign + `,"request":{"method":"POST","url":"Observation"}}]}`,
+			403, scope, "OperationOutcome", "",
+		},
+		{
+			"patient", "POST", "/fhir",
+			`{"resourceType":"Bundle","type":"transaction","entry":[{"resource":` + own + `,"request":{"method":"POST","url":"Observation"}},{"request":{"method":"GET","url":"Observation?_summary=count"}}]}`,
+			200, "", `"total":4`, "",
+		},
 		{"patient v1", "GET", "/fhir/Observation/o1-p1secret", "", 200, "", "29463-7", ""},
 		{"patient v1", "GET", "/fhir/Patient/p1secret", "", 403, scope, "OperationOutcome", "Quillfeather"},
 		{"patient v1", "POST", "/fhir/Observation", own, 403, scope, "OperationOutcome", ""},
