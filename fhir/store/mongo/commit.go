@@ -72,6 +72,7 @@ type transaction struct {
 	// ids of ours; the unique _id tells if that is wrong.
 	fresh bool
 
+	attempts  int
 	now, next clock
 	read      bool // now was read in the transaction
 	heads     map[string]*head
@@ -86,7 +87,17 @@ func (tx *transaction) run(ctx context.Context) error {
 	for _, p := range tx.batch {
 		p.results, p.err = nil, nil
 	}
-	if !tx.fresh || !s.now.trusted || time.Since(s.now.rival) < rivalMemory {
+	tx.attempts++
+	contended := tx.attempts > 1 || time.Since(s.now.rival) < rivalMemory
+	if tx.attempts > 1 {
+		s.now.rival = time.Now()
+	}
+	if contended {
+		if err := tx.holdClock(ctx); err != nil {
+			return err
+		}
+	}
+	if !tx.fresh || !tx.read && !s.now.trusted {
 		if err := tx.readHeads(ctx); err != nil {
 			return err
 		}
@@ -104,6 +115,20 @@ func (tx *transaction) run(ctx context.Context) error {
 		return errNothing
 	}
 	return tx.write(ctx)
+}
+
+// holdClock takes the clock before anything else, so that a long transaction is
+// not overtaken by short ones again and again: from here on theirs fail and try
+// again.
+func (tx *transaction) holdClock(ctx context.Context) error {
+	tx.now = clock{}
+	ok, err := decodeOne(tx.s.history.FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: clockID}},
+		bson.D{{Key: "$inc", Value: bson.D{{Key: "held", Value: int64(1)}}}}), &tx.now)
+	if err == nil && !ok {
+		return damaged(historyName, clockID, errMissing)
+	}
+	tx.read = err == nil
+	return err
 }
 
 // readHeads reads the newest versions of all keys, and the clock, in one command.
@@ -331,9 +356,6 @@ func (tx *transaction) writeResources(ctx context.Context, w *writer) error {
 func (tx *transaction) surprised() error {
 	tx.fresh = false
 	tx.s.now.trusted = false
-	if !tx.read {
-		tx.s.now.rival = time.Now()
-	}
 	return errAgain
 }
 

@@ -26,45 +26,52 @@ const (
 
 // leaseState is what others see of a lease: how far its holder's work is.
 type leaseState struct {
-	Holder string `bson:"holder"`
-	Done   int64  `bson:"done"`
-	Total  int64  `bson:"total"`
+	Done  int64 `bson:"done"`
+	Total int64 `bson:"total"`
 }
 
 // tryLease takes a lease if nobody holds it; else it returns nil and what its
 // holder says.
 func (s *Store) tryLease(ctx context.Context, name string) (*lease, leaseState, error) {
 	l := &lease{s: s, id: "lease." + name, holder: rand.Text()}
-	free := bson.D{{Key: "$lt", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$until", time.Unix(0, 0)}}}, "$$NOW"}}}
-	keep := func(field string, value any) bson.E {
-		return bson.E{Key: field, Value: bson.D{{Key: "$cond", Value: bson.A{"$free", value, "$" + field}}}}
+	now, err := s.serverTime(ctx)
+	if err != nil {
+		return nil, leaseState{}, err
 	}
-	update := mongo.Pipeline{
-		{{Key: "$set", Value: bson.D{{Key: "free", Value: free}}}},
-		{{Key: "$set", Value: bson.D{keep("holder", l.holder), keep("until", until()), keep("done", int64(0)), keep("total", int64(0))}}},
-		{{Key: "$unset", Value: "free"}},
+	// If the lease is held, this would insert a second document of its name.
+	_, err = s.meta.UpdateOne(ctx,
+		bson.D{{Key: "_id", Value: l.id}, {Key: "until", Value: bson.D{{Key: "$lt", Value: now}}}},
+		bson.D{{Key: "$set", Value: bson.D{
+			{Key: "holder", Value: l.holder}, {Key: "until", Value: now.Add(leaseTime)}, {Key: "done", Value: int64(0)}, {Key: "total", Value: int64(0)},
+		}}}, options.UpdateOne().SetUpsert(true))
+	if err == nil {
+		return l, leaseState{}, nil
 	}
 	var state leaseState
-	err := s.meta.FindOneAndUpdate(ctx, bson.D{{Key: "_id", Value: l.id}}, update,
-		options.FindOneAndUpdate().SetUpsert(true).SetReturnDocument(options.After)).Decode(&state)
 	if mongo.IsDuplicateKeyError(err) {
-		return nil, leaseState{}, nil // two made the document at once; the other one did
+		_, err = decodeOne(s.meta.FindOne(ctx, bson.D{{Key: "_id", Value: l.id}}), &state)
 	}
-	if err != nil || state.Holder != l.holder {
-		return nil, state, err
-	}
-	return l, state, nil
+	return nil, state, err
 }
 
-func until() bson.D {
-	return bson.D{{Key: "$add", Value: bson.A{"$$NOW", leaseTime.Milliseconds()}}}
+// serverTime is the time of the database.
+func (s *Store) serverTime(ctx context.Context) (time.Time, error) {
+	var h struct {
+		LocalTime time.Time `bson:"localTime"`
+	}
+	err := s.db.RunCommand(ctx, bson.D{{Key: "hello", Value: 1}}).Decode(&h)
+	return h.LocalTime, err
 }
 
 // renew keeps the lease and says how far the work is. It reports whether the
 // lease is still held.
 func (l *lease) renew(ctx context.Context, done, total int64) (bool, error) {
+	now, err := l.s.serverTime(ctx)
+	if err != nil {
+		return false, err
+	}
 	res, err := l.s.meta.UpdateOne(ctx, bson.D{{Key: "_id", Value: l.id}, {Key: "holder", Value: l.holder}},
-		mongo.Pipeline{{{Key: "$set", Value: bson.D{{Key: "until", Value: until()}, {Key: "done", Value: done}, {Key: "total", Value: total}}}}})
+		bson.D{{Key: "$set", Value: bson.D{{Key: "until", Value: now.Add(leaseTime)}, {Key: "done", Value: done}, {Key: "total", Value: total}}}})
 	return err == nil && res.MatchedCount == 1, err
 }
 

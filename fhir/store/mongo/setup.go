@@ -38,7 +38,7 @@ var indexes = []index{
 	{historyName, "type", []string{"type", "-updated", "-id", "-version"}, false, "history of a type"},
 	{historyName, "system", []string{"updated", "type", "id", "version"}, false, "history of everything, either way"},
 	{historyName, "ix", []string{"ix", "key"}, true, "later pages: what was replaced since the first one"},
-	{historyName, "replaced", []string{"ended"}, true, "sweeping index entries that no page needs"},
+	{historyName, "replaced", []string{"ended", "to"}, true, "sweeping index entries that no page needs"},
 }
 
 func (x index) model() mongo.IndexModel {

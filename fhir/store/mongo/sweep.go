@@ -86,4 +86,4 @@ func (s *Store) replacedBefore(ctx context.Context, before time.Time) (int64, er
 }
 
 // newestReplaced takes the version that was replaced last.
-var newestReplaced = options.FindOne().SetSort(bson.D{{Key: "ended", Value: -1}}).SetProjection(bson.D{{Key: "to", Value: 1}})
+var newestReplaced = options.FindOne().SetSort(bson.D{{Key: "ended", Value: -1}, {Key: "to", Value: -1}}).SetProjection(bson.D{{Key: "to", Value: 1}})

@@ -13,9 +13,9 @@ import (
 )
 
 const (
-	// maxAttempts bounds how often a transaction is tried. With rivals on other
-	// servers one attempt in a few succeeds; the pauses add up to 8 s at most.
-	maxAttempts = 60
+	// maxAttempts bounds how often a transaction is tried; mostly its deadline
+	// does.
+	maxAttempts = 500
 	firstPause  = 2 * time.Millisecond
 	lastPause   = 150 * time.Millisecond
 )
