@@ -17,7 +17,10 @@ import (
 
 	"github.com/starling-fhir/starling/fhir/resource"
 	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
 	"github.com/starling-fhir/starling/fhir/store/embedded"
+	"github.com/starling-fhir/starling/fhir/store/mongo"
+	"github.com/starling-fhir/starling/fhir/store/mongo/mongotest"
 	"github.com/starling-fhir/starling/internal/golden"
 )
 
@@ -65,6 +68,27 @@ func (l *lines) String() string {
 	return l.text.String()
 }
 
+// openStore opens an empty store: the embedded one, or MongoDB if the tests are
+// to run on that.
+func openStore(tb testing.TB, registry *search.Registry, clock func() time.Time) (opened store.Store) {
+	tb.Helper()
+	var err error
+	if mongotest.Chosen() {
+		opened, err = mongo.Open(tb.Context(), mongotest.URI(tb), mongo.Options{Indexer: registry, Clock: clock})
+	} else {
+		opened, err = embedded.Open(tb.TempDir(), embedded.Options{Indexer: registry, Clock: clock, NoSync: true})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := opened.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return opened
+}
+
 func newAPI(tb testing.TB, change ...func(*Config)) *api {
 	tb.Helper()
 	made, err := parts()
@@ -80,15 +104,7 @@ func newAPI(tb testing.TB, change ...func(*Config)) *api {
 		}
 		return start.Add(time.Duration(ticks.Load()) * time.Second)
 	}
-	opened, err := embedded.Open(tb.TempDir(), embedded.Options{Indexer: made.registry, Clock: clock, NoSync: true})
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := opened.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
+	opened := openStore(tb, made.registry, clock)
 	log := &lines{}
 	cfg := Config{
 		Store:     opened,

@@ -45,12 +45,13 @@ func Packages() []Package {
 		{
 			Path: "fhir/store/mongo", For: "the MongoDB store",
 			Imports: []string{"fhir", "fhir/search", "fhir/store"},
-			Tests:   []string{"fhir/resource", "fhir/store/storetest"},
+			Tests:   []string{"fhir/resource", "fhir/store/storetest", "fhir/store/mongo/mongotest"},
 		},
+		{Path: "fhir/store/mongo/mongotest", For: "databases for tests"},
 		{
 			Path: "fhir/rest", For: "the REST API",
 			Imports: []string{"fhir", "fhir/resource", "fhir/search", "fhir/store"},
-			Tests:   []string{"fhir/store/embedded"},
+			Tests:   []string{"fhir/store/embedded", "fhir/store/mongo", "fhir/store/mongo/mongotest"},
 		},
 		{
 			Path: "fhir/bulk", For: "export and import jobs",
@@ -107,7 +108,7 @@ func Fences() []Fence {
 			Why: "no error or type of a database may show above its store",
 		},
 		{
-			Import: "go.mongodb.org", In: []string{"fhir/store/mongo"},
+			Import: "go.mongodb.org", In: []string{"fhir/store/mongo", "fhir/store/mongo/mongotest"},
 			Why: "no error or type of a database may show above its store",
 		},
 		{
