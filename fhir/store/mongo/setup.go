@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/rand"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -39,6 +41,17 @@ var indexes = []index{
 	{historyName, "system", []string{"updated", "type", "id", "version"}, false, "history of everything, either way"},
 	{historyName, "ix", []string{"ix", "key"}, true, "later pages: what was replaced since the first one"},
 	{historyName, "replaced", []string{"ended", "to"}, true, "sweeping index entries that no page needs"},
+}
+
+// arrays counts the fields that hold several values.
+func (x index) arrays() int {
+	n := 0
+	for _, f := range x.fields {
+		if slices.Contains(arrays, strings.TrimPrefix(f, "-")) {
+			n++
+		}
+	}
+	return n
 }
 
 func (x index) model() mongo.IndexModel {
