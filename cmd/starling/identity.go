@@ -53,7 +53,7 @@ func (s *Settings) tokenConfig(registry *search.Registry, base string, now func(
 // hookConfig is how tokens of CDS clients are checked.
 func (s *Settings) hookConfig(clients []auth.HookClient, base string, now func() time.Time, log *slog.Logger) auth.HooksConfig {
 	return auth.HooksConfig{
-		Clients: clients, BaseURL: strings.TrimSuffix(base, fhirPath),
+		Clients: clients, BaseURL: publicRoot(base),
 		ClockSkew: s.ClockSkew, HTTP: outbound(), Clock: now, Logger: log,
 	}
 }
@@ -129,6 +129,20 @@ func (s *server) sayWho(addr string) {
 	if settings.MetricsListen != "" && !onLoopback(settings.MetricsListen) {
 		s.log.Warn("figures and profiles ask for no token: everybody who reaches --metrics-listen can read them", "addr", settings.MetricsListen)
 	}
+}
+
+// publicRoot is the URL below which clients find what is not the FHIR API: beside
+// it if its base URL ends as the server's own path does, else at the root of the
+// host.
+func publicRoot(base string) string {
+	if root, ok := strings.CutSuffix(base, fhirPath); ok {
+		return root
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		return base // the settings were checked
+	}
+	return u.Scheme + "://" + u.Host
 }
 
 // onLoopback reports whether an address that was listened on is on loopback

@@ -245,6 +245,18 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// TestPublicRoot: the CDS services are beside the FHIR API as clients see it.
+func TestPublicRoot(t *testing.T) {
+	for base, want := range map[string]string{
+		"https://fhir.example.org/fhir": "https://fhir.example.org", "https://example.org/pgx/fhir": "https://example.org/pgx",
+		"https://example.org:8443/r4": "https://example.org:8443", "https://fhir.example.org": "https://fhir.example.org",
+	} {
+		if got := publicRoot(base); got != want {
+			t.Errorf("%s: %s, want %s", base, got, want)
+		}
+	}
+}
+
 // TestSaysWho: the log says at the start what is asked for, and what of it may
 // not be meant.
 func TestSaysWho(t *testing.T) {

@@ -250,7 +250,7 @@ type link struct {
 
 // links are what somebody who opens the server's root finds.
 func (s *server) links() []link {
-	root := strings.TrimSuffix(s.base, fhirPath)
+	root := publicRoot(s.base)
 	links := []link{
 		{"FHIR", s.base + "/metadata", "the CapabilityStatement: what the FHIR API can do"},
 		{"Patients", s.base + "/Patient", "the patients stored here"},
