@@ -67,7 +67,8 @@ func NewIssuer(tb testing.TB) *Issuer {
 	i.handlers[DiscoveryPath] = i.discovery
 	i.handlers[KeysPath] = i.publish
 	i.current = i.newKeys()
-	i.server = httptest.NewServer(http.HandlerFunc(i.serve))
+	i.server = httptest.NewUnstartedServer(http.HandlerFunc(i.serve))
+	i.server.Start() // what serves reads i.server, so it must be set before
 	tb.Cleanup(i.Close)
 	return i
 }
