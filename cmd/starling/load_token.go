@@ -43,11 +43,12 @@ func openTokenFile(path string) (*tokenFile, error) {
 }
 
 // current returns the token, read again if the file is another than before. A
-// file that is not whole at this moment leaves the token as it was.
+// file that is not whole at this moment leaves the token as it was; a pipe is
+// read once.
 func (t *tokenFile) current() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if info, err := os.Stat(t.path); err == nil && (!info.ModTime().Equal(t.changed) || info.Size() != t.size) {
+	if info, err := os.Stat(t.path); err == nil && info.Mode().IsRegular() && (!info.ModTime().Equal(t.changed) || info.Size() != t.size) {
 		_ = t.read(info) // the server says what is wrong with the old one
 	}
 	return t.token

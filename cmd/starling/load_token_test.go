@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,6 +132,26 @@ func TestLoadWithTokenOfTheEnvironment(t *testing.T) {
 	m.Env = env(map[string]string{"STARLING_TOKEN_FILE": filepath.Join(dir, "nowhere")})
 	if code := m.Run(t.Context(), []string{"load", filepath.Join(dir, "a.json"), "--to", server.URL + "/fhir", "--quiet"}); code != exitUsage || !strings.Contains(stderr.String(), "token file: ") {
 		t.Errorf("exit code %d: %s", code, stderr)
+	}
+}
+
+// TestLoadWithTokenOfPipe: a token that comes out of a pipe is read once.
+func TestLoadWithTokenOfPipe(t *testing.T) {
+	server := newGuarded(t, map[string]int{"good": 200})
+	dir := folder(t, map[string]string{"patients.ndjson": one("a") + "\n" + one("b") + "\n"})
+	pipe := filepath.Join(dir, "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Skipf("no pipes here: %v", err)
+	}
+	written := make(chan error, 1)
+	go func() { written <- os.WriteFile(pipe, []byte("good\n"), 0o600) }()
+	m, stdout, stderr := testMain()
+	code := m.Run(t.Context(), []string{"load", filepath.Join(dir, "patients.ndjson"), "--to", server.URL + "/fhir", "--jobs", "1", "--chunk", "1", "--quiet", "--token-file", pipe})
+	if code != exitOK {
+		t.Errorf("exit code %d:\n%s%s", code, stdout, stderr)
+	}
+	if err := <-written; err != nil {
+		t.Error(err)
 	}
 }
 
