@@ -306,7 +306,7 @@ func (tx *transaction) writeHistory(ctx context.Context, w *writer) error {
 	}
 	res, err := tx.s.history.BulkWrite(ctx, models)
 	if err != nil {
-		return err
+		return tx.duplicate(err)
 	}
 	want := int64(1 + len(w.replaced))
 	if few {

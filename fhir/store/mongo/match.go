@@ -70,13 +70,16 @@ func typeFilter(typ string, plan search.Plan) (filter bson.D, exact, ok bool) {
 	if plan.Drive < 0 {
 		all = append(all, bson.D{{Key: "ix", Value: existence(typ)}})
 	}
-	for _, step := range plan.Steps {
+	for i, step := range plan.Steps {
 		c := step.Clause
 		f, sure, some := clauseFilter(typ, c)
 		switch {
 		case !some && c.Not: // holds for everything
 		case !some:
 			return nil, true, false
+		case !c.Not && i > 0 && plan.Rows > 0 && step.Rows >= decisive*plan.Rows:
+			all = append(all, testFilter(typ, c))
+			exact = exact && sure
 		case !c.Not:
 			all = append(all, f)
 			exact = exact && sure
@@ -90,6 +93,28 @@ func typeFilter(typ string, plan search.Plan) (filter bson.D, exact, ok bool) {
 		return all[0].(bson.D), exact, true //nolint:forcetypeassert // made above
 	}
 	return bson.D{{Key: "$and", Value: all}}, exact, true
+}
+
+// decisive is how many times more a clause must select than the driving one for
+// the planner to forbid the database to drive by it. Closer ones are left to the
+// database, which tries.
+const decisive = 4
+
+// testFilter is clauseFilter for a clause that is only to be tested: as an
+// expression, which no index serves.
+func testFilter(typ string, c *search.Clause) bson.D {
+	var any bson.A
+	for i := range c.Ranges {
+		r := &c.Ranges[i]
+		if value, is := singleValue(r); is {
+			if r.Keep == nil || r.Keep(value) {
+				any = append(any, bson.D{{Key: "$eq", Value: bson.A{"$$e", literal(element(typ, c.Param, value))}}})
+			}
+		} else if from, to, ok := bounds(typ, c.Param, r); ok {
+			any = append(any, within("$$e", from, to))
+		}
+	}
+	return bson.D{{Key: "$expr", Value: bson.D{{Key: "$gt", Value: bson.A{bson.D{{Key: "$size", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}, 0}}}}}
 }
 
 // clauseFilter returns the filter of a clause's ranges. sure is false if their

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"flag"
 	"log/slog"
 	"math/rand/v2"
 	"os"
@@ -15,7 +16,14 @@ import (
 	"github.com/starling-fhir/starling/fhir/store/storetest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+// TestMain asks for fewer random cases than usual, since each is many commands;
+// -rapid.checks says otherwise.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "25"); err != nil {
+		panic(err)
+	}
+	goleak.VerifyTestMain(m)
+}
 
 // testURI is a replica set that tests may make databases in.
 func testURI(tb testing.TB) string {
