@@ -38,6 +38,10 @@ type Step struct {
 
 // PlanType plans the search of one type. A clause with Not cannot drive. The
 // clauses are not copied, nor altered.
+//
+// It is for stores that are asked over a network. The embedded store counts rows
+// of its index in a race of its clauses instead: that is exact, costs
+// microseconds, and gathers what the search then uses.
 func PlanType(typ string, where []Clause, e Estimator) Plan {
 	p := Plan{Type: typ, Drive: -1, Rows: e.Resources(typ)}
 	for i := range where {

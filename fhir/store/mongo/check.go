@@ -72,8 +72,10 @@ func (c *checking) run(ctx context.Context) error {
 func (c *checking) keys(ctx context.Context, in *mongo.Collection, field, behind string, more bson.D) ([]string, error) {
 	filter := append(bson.D{{Key: field, Value: bson.D{{Key: "$gt", Value: behind}}}}, more...)
 	cursor, err := c.s.ask(ctx, in, mongo.Pipeline{
-		{{Key: "$match", Value: filter}}, {{Key: "$sort", Value: bson.D{{Key: field, Value: 1}}}},
-		{{Key: "$limit", Value: checkChunk}}, {{Key: "$project", Value: bson.D{{Key: field, Value: 1}}}},
+		{{Key: "$match", Value: filter}},
+		{{Key: "$sort", Value: bson.D{{Key: field, Value: 1}}}},
+		{{Key: "$limit", Value: checkChunk}},
+		{{Key: "$project", Value: bson.D{{Key: field, Value: 1}}}},
 	}, checkChunk)
 	if err != nil {
 		return nil, err

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -259,9 +260,7 @@ func (tx *transaction) write(ctx context.Context) error {
 	tx.next.Now++
 	tx.next.At = fromMillis(max(s.opts.Clock().UnixMilli(), tx.now.At.UnixMilli(), 0))
 	tx.next.Counts = make(map[string]int64, len(tx.now.Counts)+1)
-	for typ, n := range tx.now.Counts {
-		tx.next.Counts[typ] = n
-	}
+	maps.Copy(tx.next.Counts, tx.now.Counts)
 	w := writer{tx: tx, delta: map[string]int64{}}
 	for _, p := range tx.work {
 		p.results = tx.results(p)

@@ -25,10 +25,7 @@ func (tx *transaction) conditions(ctx context.Context) (map[*change]bool, error)
 			if c.Condition == nil {
 				continue
 			}
-			a, err := tx.ask(c.Condition)
-			if err != nil {
-				return nil, err
-			}
+			a := tx.ask(c.Condition)
 			a.changes = append(a.changes, c)
 			asked = append(asked, a)
 		}
@@ -77,14 +74,14 @@ type criteria struct {
 	found   []string
 }
 
-func (tx *transaction) ask(c *store.Condition) (*criteria, error) {
+func (tx *transaction) ask(c *store.Condition) *criteria {
 	a := &criteria{query: search.Query{Types: c.Query.Types, Where: c.Query.Where, Scope: c.Query.Scope}}
 	types := a.query.Types
 	if len(types) == 0 {
 		types = tx.knownTypes()
 	}
 	a.sel = tx.s.selectTypes(&a.query, types)
-	return a, nil
+	return a
 }
 
 // knownTypes are all types as the transaction sees them: it holds the clock.
@@ -191,8 +188,10 @@ func (tx *transaction) answer(ctx context.Context, chunk []*criteria) error {
 			}
 		default:
 			part := bson.A{
-				bson.D{{Key: "$match", Value: a.sel.filter}}, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}}, bson.D{{Key: "$limit", Value: 2}},
-				bson.D{{Key: "$project", Value: bson.D{{Key: "c", Value: bson.D{{Key: "$literal", Value: int32(i)}}}}}}, //nolint:gosec // at most criteriaPerCommand
+				bson.D{{Key: "$match", Value: a.sel.filter}},
+				bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
+				bson.D{{Key: "$limit", Value: 2}},
+				bson.D{{Key: "$project", Value: bson.D{{Key: "c", Value: bson.D{{Key: "$literal", Value: int32(i)}}}}}},
 			}
 			if len(pipeline) == 0 {
 				for _, stage := range part {

@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"errors"
+	"strings"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -34,6 +35,9 @@ func (s *Store) connect(uri string) error {
 	parsed, err := connstring.ParseAndValidate(uri)
 	if err != nil {
 		// The driver's texts may quote parts of the URI, the password too.
+		if strings.HasPrefix(uri, connstring.SchemeMongoDBSRV+"://") {
+			return fhir.Errorf(fhir.Unavailable, "the MongoDB URI cannot be read, or DNS has no SRV record for its host; check the name and the DNS")
+		}
 		return fhir.Errorf(fhir.Invalid, "the MongoDB URI cannot be read; it should look like mongodb://user:password@host1,host2/database?replicaSet=rs0, with special characters in the password percent-encoded")
 	}
 	name := s.opts.Database

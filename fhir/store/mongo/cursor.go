@@ -51,7 +51,7 @@ func (s *Store) seal(identity string, p place) (string, error) {
 	}
 	var clear [cursorClear]byte
 	for i, n := range []int64{p.t, p.moment, p.total, p.version} {
-		binary.BigEndian.PutUint64(clear[8*i:], uint64(n)) //nolint:gosec // read back the same way
+		binary.BigEndian.PutUint64(clear[8*i:], uint64(n))
 	}
 	clear[32] = byte(copy(clear[33:], p.key))
 	return cursorCode.EncodeToString(box.Seal(head, make([]byte, box.NonceSize()), clear[:], []byte(identity))), nil
@@ -76,7 +76,7 @@ func (s *Store) open(cursor, identity string) (place, error) {
 	if err != nil || len(clear) != cursorClear || int(clear[32]) > cursorKey {
 		return place{}, bad
 	}
-	number := func(i int) int64 { return int64(binary.BigEndian.Uint64(clear[8*i:])) } //nolint:gosec // written the same way
+	number := func(i int) int64 { return int64(binary.BigEndian.Uint64(clear[8*i:])) }
 	return place{t: number(0), moment: number(1), total: number(2), version: number(3), key: string(clear[33 : 33+int(clear[32])])}, nil
 }
 

@@ -62,8 +62,16 @@ type versionDoc struct {
 
 // servedFields are what a version is served from.
 var servedFields = bson.D{
-	{Key: "key", Value: 1}, {Key: "type", Value: 1}, {Key: "id", Value: 1}, {Key: "version", Value: 1}, {Key: "t", Value: 1},
-	{Key: "updated", Value: 1}, {Key: "method", Value: 1}, {Key: "raw", Value: 1}, {Key: "patients", Value: 1}, {Key: "to", Value: 1},
+	{Key: "key", Value: 1},
+	{Key: "type", Value: 1},
+	{Key: "id", Value: 1},
+	{Key: "version", Value: 1},
+	{Key: "t", Value: 1},
+	{Key: "updated", Value: 1},
+	{Key: "method", Value: 1},
+	{Key: "raw", Value: 1},
+	{Key: "patients", Value: 1},
+	{Key: "to", Value: 1},
 }
 
 // versionID is the _id of a version in history.

@@ -50,6 +50,9 @@ func fault(ctx context.Context, err error, doing string) error {
 	if errors.As(err, &known) {
 		return err
 	}
+	if hasLabel(err, labelUnknownCommit) {
+		return fhir.Wrap(fhir.Unavailable, err, "%s: the database did not confirm in time; it may have happened: look before trying again", doing)
+	}
 	for _, row := range codes {
 		for _, code := range row.codes {
 			if hasCode(err, code) {

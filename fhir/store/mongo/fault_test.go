@@ -104,6 +104,7 @@ func TestErrorsHaveKinds(t *testing.T) {
 		{"conflicts without end", code(112), fhir.Unavailable},
 		{"a foreign duplicate", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 11000}}}, fhir.Internal},
 		{"connection lost", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, fhir.Unavailable},
+		{"a commit without an answer", mongo.CommandError{Labels: []string{"UnknownTransactionCommitResult"}, Code: 50}, fhir.Unavailable},
 		{"disconnected", mongo.ErrClientDisconnected, fhir.Unavailable},
 		{"unknown", errors.New("?"), fhir.Internal},
 		{"ours", fhir.Errorf(fhir.Conflict, "x"), fhir.Conflict},

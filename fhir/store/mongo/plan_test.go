@@ -46,7 +46,7 @@ func TestPlansGiveTheSameAnswers(t *testing.T) {
 			case 1:
 				c = is("all", "x")
 			case 2:
-				c = search.Clause{Param: "n", Ranges: []search.Range{{From: []byte(from), To: []byte(fmt.Sprintf("%02d", rng.IntN(40)))}, {From: []byte("38")}}}
+				c = search.Clause{Param: "n", Ranges: []search.Range{{From: []byte(from), To: fmt.Appendf(nil, "%02d", rng.IntN(40))}, {From: []byte("38")}}}
 			default:
 				c = search.Clause{Param: "n", Ranges: []search.Range{{From: []byte(from), To: []byte(from + "\x00")}, {From: []byte("01"), To: []byte("01\x00")}}}
 			}

@@ -49,7 +49,8 @@ func (s *Store) rebuild(ctx context.Context, l *lease) error {
 	// Pages of older moments end here: only the newest versions get an index.
 	// Moving the clock makes transactions that are under way fail.
 	_, err := s.history.UpdateOne(ctx, bson.D{{Key: "_id", Value: clockID}}, mongo.Pipeline{{{Key: "$set", Value: bson.D{
-		{Key: "index", Value: ""}, {Key: "now", Value: bson.D{{Key: "$add", Value: bson.A{"$now", int64(1)}}}},
+		{Key: "index", Value: ""},
+		{Key: "now", Value: bson.D{{Key: "$add", Value: bson.A{"$now", int64(1)}}}},
 		{Key: "swept", Value: bson.D{{Key: "$add", Value: bson.A{"$now", int64(1)}}}},
 	}}}})
 	if err != nil {

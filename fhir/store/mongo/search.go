@@ -164,8 +164,10 @@ func (p *paging) current(more ...bson.D) bson.D {
 
 func (p *paging) past(more ...bson.D) bson.D {
 	return and(bson.A{
-		p.sel.filter, bson.D{{Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}}},
-		bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}}, bson.D{{Key: "to", Value: bson.D{{Key: "$gt", Value: p.at}}}},
+		p.sel.filter,
+		bson.D{{Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}}},
+		bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}},
+		bson.D{{Key: "to", Value: bson.D{{Key: "$gt", Value: p.at}}}},
 	}, more)
 }
 

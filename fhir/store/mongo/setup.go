@@ -147,8 +147,11 @@ func (s *Store) makeAll(ctx context.Context) error {
 	}
 	upsert := options.UpdateOne().SetUpsert(true)
 	_, err := s.history.UpdateOne(ctx, bson.D{{Key: "_id", Value: clockID}}, bson.D{{Key: "$setOnInsert", Value: bson.D{
-		{Key: "now", Value: int64(0)}, {Key: "at", Value: time.Unix(0, 0)}, {Key: "counts", Value: bson.D{}},
-		{Key: "index", Value: s.indexHash}, {Key: "swept", Value: int64(0)},
+		{Key: "now", Value: int64(0)},
+		{Key: "at", Value: time.Unix(0, 0)},
+		{Key: "counts", Value: bson.D{}},
+		{Key: "index", Value: s.indexHash},
+		{Key: "swept", Value: int64(0)},
 	}}}, upsert)
 	if err != nil {
 		return err

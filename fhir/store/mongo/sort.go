@@ -58,7 +58,8 @@ func afterType(value bson.D, types []string) any {
 	return bson.D{{Key: "$let", Value: bson.D{
 		{Key: "vars", Value: bson.D{{Key: "v", Value: value}}},
 		{Key: "in", Value: bson.D{{Key: "$cond", Value: bson.A{
-			bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$$v", nil}}}, nil}}}, nil,
+			bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$$v", nil}}}, nil}}},
+			nil,
 			bson.D{{Key: "$substrBytes", Value: bson.A{"$$v", bson.D{{Key: "$indexOfBytes", Value: bson.A{"$$v", literal("\x00")}}}, -1}}},
 		}}}},
 	}}}

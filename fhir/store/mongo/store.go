@@ -255,8 +255,8 @@ func (s *Store) ask(ctx context.Context, c *mongo.Collection, pipeline mongo.Pip
 	if left <= 0 {
 		return nil, context.DeadlineExceeded
 	}
-	opts := options.Aggregate().SetAllowDiskUse(true).SetBatchSize(int32(min(n+8, 1<<20))). //nolint:gosec // bounded by min
-												SetCustom(bson.M{"maxTimeMS": left.Milliseconds() + 1})
+	opts := options.Aggregate().SetAllowDiskUse(true).SetBatchSize(int32(min(n+8, 1<<20)))
+	opts.SetCustom(bson.M{"maxTimeMS": left.Milliseconds() + 1}) //nolint:staticcheck // the driver has no other way
 	return c.Aggregate(ctx, pipeline, opts)
 }
 
