@@ -15,6 +15,8 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/starling-fhir/starling/fhir/store/mongo/mongotest"
 )
 
 // release builds the program once for all tests of this package, as a release
@@ -168,11 +170,21 @@ func (l *logLines) all() string {
 	return l.text.String()
 }
 
+// newStore returns the --store value of a store that is not there yet: a folder,
+// or a database if the tests are to run on MongoDB.
+func newStore(t testing.TB) string {
+	t.Helper()
+	if mongotest.Chosen() {
+		return mongotest.URI(t)
+	}
+	return t.TempDir()
+}
+
 // serve starts a server on a free port with a store of its own, unless args say
 // otherwise, and waits until it is ready.
 func serve(t testing.TB, args ...string) *running {
 	t.Helper()
-	cmd := exec.Command(binary(t), append([]string{"serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", t.TempDir(), "--log-format", "json"}, args...)...)
+	cmd := exec.Command(binary(t), append([]string{"serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", newStore(t), "--log-format", "json"}, args...)...)
 	return start(t, cmd)
 }
 

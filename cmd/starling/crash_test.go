@@ -18,7 +18,7 @@ import (
 // one as a whole or not at all.
 func TestKilledUnderLoad(t *testing.T) {
 	const rounds, writers, entries = 3, 6, 5
-	folder := t.TempDir()
+	folder := newStore(t)
 	random := rand.New(rand.NewPCG(1, 2))
 	var acknowledged, sent []string // transaction names
 

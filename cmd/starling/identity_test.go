@@ -28,7 +28,7 @@ func guard(t testing.TB, issuer *authtest.Issuer, args ...string) *running {
 	t.Helper()
 	return start(t, exec.Command(binary(t), append([]string{
 		"serve", "--issuer", issuer.URL(), "--audience", audience,
-		"--listen", "127.0.0.1:0", "--store", t.TempDir(), "--log-format", "json",
+		"--listen", "127.0.0.1:0", "--store", newStore(t), "--log-format", "json",
 	}, args...)...))
 }
 

@@ -211,7 +211,7 @@ func (r *migration) copy(ctx context.Context, behind store.Place) error {
 	group.Go(func() error {
 		defer close(exported)
 		for {
-			versions, err := r.source.Export(ctx, behind, migrateBatch)
+			versions, err := exportBatch(ctx, r.say, r.source, behind)
 			if err != nil {
 				return fmt.Errorf("reading the source: %w", err)
 			}
@@ -238,7 +238,7 @@ func (r *migration) copy(ctx context.Context, behind store.Place) error {
 	})
 	group.Go(func() error {
 		for versions := range indexed {
-			if err := r.target.Import(ctx, versions); err != nil {
+			if err := insist(ctx, r.say, func() error { return r.target.Import(ctx, versions) }); err != nil {
 				return fmt.Errorf("writing the target: %w", err)
 			}
 			done += int64(len(versions))
@@ -247,6 +247,42 @@ func (r *migration) copy(ctx context.Context, behind store.Place) error {
 		return nil
 	})
 	return group.Wait()
+}
+
+const (
+	// insistTime is how long one batch is tried again. It is longer than a
+	// database keeps the transaction of a client that died, 60 s in MongoDB:
+	// https://www.mongodb.com/docs/manual/reference/parameters/#mongodb-parameter-param.transactionLifetimeLimitSeconds
+	insistTime  = 2 * time.Minute
+	insistPause = 2 * time.Second
+)
+
+// insist tries again what a store could not do in time or for now. Reading and
+// importing a batch can be repeated.
+func insist(ctx context.Context, say *teller, try func() error) error {
+	until := say.now().Add(insistTime)
+	for {
+		err := try()
+		kind := fhir.KindOf(err)
+		if err == nil || ctx.Err() != nil || kind != fhir.Unavailable && kind != fhir.Timeout || say.now().After(until) {
+			return err
+		}
+		say.note("%s; trying again", storeReason(err))
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(insistPause):
+		}
+	}
+}
+
+// exportBatch returns the versions behind a place.
+func exportBatch(ctx context.Context, say *teller, a archive, behind store.Place) (versions []store.Version, err error) {
+	err = insist(ctx, say, func() (err error) {
+		versions, err = a.Export(ctx, behind, migrateBatch)
+		return err
+	})
+	return versions, err
 }
 
 // pass hands a batch to the next stage.

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"maps"
 	"slices"
+	"sync"
 	"text/tabwriter"
 	"time"
 
@@ -62,11 +63,11 @@ func (t *tally) figures() [5]string {
 }
 
 // tallies reads a whole store.
-func tallies(ctx context.Context, a archive, seen func(n int)) (map[string]*tally, error) {
+func tallies(ctx context.Context, say *teller, a archive, seen func(n int)) (map[string]*tally, error) {
 	out := map[string]*tally{}
 	var behind store.Place
 	for {
-		versions, err := a.Export(ctx, behind, migrateBatch)
+		versions, err := exportBatch(ctx, say, a, behind)
 		if err != nil {
 			return nil, err
 		}
@@ -105,7 +106,7 @@ func (r *migration) verify(ctx context.Context) error {
 	group, groupCtx := errgroup.WithContext(ctx)
 	group.Go(func() (err error) {
 		var seen int64
-		source, err = tallies(groupCtx, r.source, func(n int) {
+		source, err = tallies(groupCtx, r.say, r.source, func(n int) {
 			seen += int64(n)
 			r.say.progress("comparing", seen, total)
 		})
@@ -115,7 +116,7 @@ func (r *migration) verify(ctx context.Context) error {
 		return err
 	})
 	group.Go(func() (err error) {
-		if target, err = tallies(groupCtx, r.target, func(int) {}); err != nil {
+		if target, err = tallies(groupCtx, r.say, r.target, func(int) {}); err != nil {
 			err = fmt.Errorf("reading the target: %w", err)
 		}
 		return err
@@ -165,13 +166,14 @@ func printTallies(out io.Writer, source, target map[string]*tally) (different in
 	return different, err
 }
 
-// teller tells a person how far a long command is.
+// teller tells a person how far a long command is. It is safe for concurrent use.
 type teller struct {
 	out, err io.Writer
 	quiet    bool
 	terminal bool // err is one
 	now      func() time.Time
 
+	mu      sync.Mutex // guards what follows, and writing
 	doing   string
 	started time.Time
 	begun   int64 // where the work stood then
@@ -180,12 +182,28 @@ type teller struct {
 
 // line writes one line that stays.
 func (t *teller) line(format string, args ...any) {
-	t.clear()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clearLine()
 	fmt.Fprintf(t.out, format+"\n", args...)
+}
+
+// note writes one line that stays and is no result.
+func (t *teller) note(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clearLine()
+	fmt.Fprintf(t.err, "starling: "+format+"\n", args...)
 }
 
 // clear removes a progress line from a terminal.
 func (t *teller) clear() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.clearLine()
+}
+
+func (t *teller) clearLine() {
 	if t.terminal && !t.quiet && !t.told.IsZero() {
 		fmt.Fprint(t.err, "\r\x1b[K")
 	}
@@ -194,6 +212,8 @@ func (t *teller) clear() {
 // progress says how far something is: every second on a terminal, else every
 // ten.
 func (t *teller) progress(doing string, done, total int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	now := t.now()
 	if doing != t.doing {
 		t.doing, t.started, t.begun, t.told = doing, now, done, now
