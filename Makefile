@@ -47,7 +47,7 @@ run: build ## build, load the example patients, print a card and keep serving on
 .PHONY: test
 test: ## all tests, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "no C compiler: the tests run without the race detector";) \
-	CGO_ENABLED=$(CGO) go test $(RACE) $(PKG)
+	CGO_ENABLED=$(CGO) go test $(RACE) -timeout 20m $(PKG)
 
 # HL7's 5,306 example resources, as published on npm. Tests that find them read
 # them too; under -race a fixed twentieth, in test-full all of them.
@@ -71,8 +71,32 @@ $(R4_EXAMPLES_DIR)/package/package.json:
 test-full: ## the tests that read large sample sets, on the whole sets, without the race detector
 	go test -count=1 ./fhir/resource ./fhir/search
 
+.PHONY: test-mongo
+test-mongo: ## tests on MongoDB: STARLING_TEST_MONGODB_URI names a replica set to make databases in
+	@if [ -z "$${STARLING_TEST_MONGODB_URI:-}" ]; then \
+		echo "test-mongo: STARLING_TEST_MONGODB_URI is not set; see docs/how-to/mongodb.md" >&2; exit 1; fi
+	go test -count=1 -timeout 20m ./fhir/store/mongo/...
+	go test -count=1 -timeout 20m -run '$(MONGO_OWN)' ./cmd/starling
+	$(MAKE) test-on-mongo
+
+# The end-to-end tests of the REST API, of the hooks and of the program, which
+# run on the embedded store in `make test`, once more on MongoDB. MONGO_OWN are
+# tests that use MongoDB anyway.
+MONGO_OWN := TestServersOnOneDatabase|TestServerKilledAmongOthers|TestConnectionLost|TestMongoRefused|TestStandalone|TestMigrateMongo|TestCheckMongo
+.PHONY: test-on-mongo
+test-on-mongo:
+	@if [ -z "$${STARLING_TEST_MONGODB_URI:-}" ]; then \
+		echo "STARLING_TEST_MONGODB_URI is not set: the end-to-end tests do not run on MongoDB; in CI the tests of the store fail for that"; \
+	else \
+		STARLING_TEST_STORE=mongodb go test -count=1 -timeout 20m -skip '$(MONGO_OWN)|TestReference' ./fhir/rest ./cmd/starling; \
+	fi
+
+.PHONY: bench-mongo
+bench-mongo: ## benchmarks of the MongoDB store, on the replica set of STARLING_TEST_MONGODB_URI
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./fhir/store/mongo
+
 .PHONY: check
-check: fmt-check vet tidy-check lint vuln test-full test ## everything a change must pass; CI runs this
+check: fmt-check vet tidy-check lint vuln test-full test-on-mongo test ## everything a change must pass; CI runs this
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## format the code

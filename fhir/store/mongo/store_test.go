@@ -5,7 +5,6 @@ import (
 	"flag"
 	"log/slog"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"testing"
 	"time"
@@ -13,6 +12,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/starling-fhir/starling/fhir/store"
+	"github.com/starling-fhir/starling/fhir/store/mongo/mongotest"
 	"github.com/starling-fhir/starling/fhir/store/storetest"
 )
 
@@ -28,11 +28,7 @@ func TestMain(m *testing.M) {
 // testURI is a replica set that tests may make databases in.
 func testURI(tb testing.TB) string {
 	tb.Helper()
-	uri := os.Getenv("STARLING_TEST_MONGODB_URI")
-	if uri == "" {
-		tb.Skip("STARLING_TEST_MONGODB_URI is not set: it should name a MongoDB replica set that tests may make databases in")
-	}
-	return uri
+	return mongotest.Base(tb)
 }
 
 // testDatabase is a name of its own; the database is dropped behind the test.

@@ -27,12 +27,18 @@ const (
 // Chosen reports whether end-to-end tests are to run on MongoDB.
 func Chosen() bool { return os.Getenv(StoreVariable) == "mongodb" }
 
+// Base returns the URI of the replica set, without a database. Without one the
+// test is skipped; in CI it fails.
+func Base(tb testing.TB) string {
+	tb.Helper()
+	return needed(tb, URIVariable, "a MongoDB replica set that tests may make databases in")
+}
+
 // URI returns the URI of a database that nobody else uses and that is dropped
-// behind the test. Without a replica set to make it in the test is skipped; in
-// CI it fails.
+// behind the test; see [Base].
 func URI(tb testing.TB) string {
 	tb.Helper()
-	base := needed(tb, URIVariable, "a MongoDB replica set that tests may make databases in")
+	base := Base(tb)
 	name := "starling-test-" + strings.ToLower(rand.Text()[:13])
 	client, err := mongo.Connect(options.Client().ApplyURI(base).SetTimeout(20 * time.Second))
 	if err != nil {
