@@ -27,63 +27,110 @@ const manyElements = 60
 
 // kept finds a page of a query with ranges whose Keep only we can ask: about the
 // second bound of dates and numbers, and composites. The database selects by the
-// ranges; nearly all it selects is right.
+// ranges, so many at a time; nearly all it selects is right, so one command is
+// mostly enough.
 func (p *paging) kept(ctx context.Context) error {
-	sorted := len(p.q.Sort) > 0
-	stages := p.both(hitFields(p.candidateFields()...), func(id string) ([]bson.D, bson.A) {
-		if sorted {
-			return nil, nil
-		}
-		return p.behind(id), nil
-	})
-	first := p.last.Key == ""
-	if !sorted {
-		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}})
+	k := &keeping{paging: p, sorted: len(p.q.Sort) > 0}
+	if !k.sorted {
+		k.behindKey = p.last.Key
 	}
-	counting := p.q.Total != search.TotalNone && first
-	limit := p.s.opts.MaxCandidates
-	examined, n := 0, int64(0)
-	gaveUp := false
-	last := ""
-	var all []*candidate
-	err := p.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, cheapRows, func(raw bson.Raw) error {
-		examined++
-		if (sorted || counting) && examined > limit {
-			return tooCostly(limit)
-		}
-		if counting && p.q.Total == search.TotalCheap && examined > cheapRows {
-			gaveUp = true
-		}
-		c, err := p.candidate(raw)
-		if err != nil || c.Hit.Key == last || !p.matches(c) {
+	k.counting = p.q.Total != search.TotalNone && p.last.Key == ""
+	for {
+		more, err := k.chunk(ctx)
+		if err != nil {
 			return err
 		}
-		last = c.Hit.Key
-		n++
-		switch {
-		case sorted:
-			c.entries, c.IX = nil, nil
-			all = append(all, c)
-		case len(p.hits) < p.q.Count:
-			p.hits = append(p.hits, c.Hit)
-		default:
-			p.more = p.q.Count > 0
-			if !counting || gaveUp {
-				return errEnough
-			}
+		if !more {
+			break
 		}
-		return nil
-	})
-	if err != nil {
-		return err
+		if p.at == 0 {
+			p.at = p.clock.Now // the rest as of the same moment
+		}
 	}
-	if sorted {
-		p.pick(all)
+	if k.sorted {
+		p.pick(k.all)
 	}
-	if counting && !gaveUp {
-		p.total = n
+	if k.counting {
+		p.total = k.n
 	}
 	return nil
+}
+
+// keeping is such a page on its way.
+type keeping struct {
+	*paging
+	sorted, counting bool
+	behindKey        string // how far candidates were read, unless sorted
+	n                int64  // matches
+	all              []*candidate
+}
+
+// limit is how many candidates one command reads.
+func (k *keeping) limit() int {
+	switch {
+	case k.sorted || k.counting && k.q.Total == search.TotalAccurate:
+		return k.s.opts.MaxCandidates + 1
+	case k.counting:
+		return cheapRows + 1
+	case k.s.keptChunk > 0:
+		return k.s.keptChunk
+	}
+	return 4*k.q.Count + 64
+}
+
+// chunk reads candidates; more is true if the page needs those behind them.
+func (k *keeping) chunk(ctx context.Context) (more bool, err error) {
+	limit := k.limit()
+	stages := k.both(hitFields(k.candidateFields()...), func(id string) ([]bson.D, bson.A) {
+		if k.sorted {
+			return nil, nil
+		}
+		var behind []bson.D
+		if k.behindKey != "" {
+			behind = []bson.D{{{Key: id, Value: bson.D{{Key: "$gt", Value: k.behindKey}}}}}
+		}
+		return behind, bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: 1}}}}, bson.D{{Key: "$limit", Value: limit}}}
+	})
+	if !k.sorted && k.at > 0 {
+		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}})
+	}
+	stages = append(stages, bson.D{{Key: "$limit", Value: limit}})
+	examined := 0
+	err = k.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, min(limit, 2*cheapRows), func(raw bson.Raw) error {
+		examined++
+		if examined > k.s.opts.MaxCandidates && (k.sorted || k.counting) {
+			return tooCostly(k.s.opts.MaxCandidates)
+		}
+		c, err := k.candidate(raw)
+		if err != nil || c.Hit.Key == k.behindKey {
+			return err
+		}
+		k.behindKey = c.Hit.Key
+		k.take(c)
+		return nil
+	})
+	if err != nil || examined < limit {
+		return false, err
+	}
+	k.counting = false // there are more than a cheap total may cost
+	return !k.more && k.q.Count > 0, nil
+}
+
+// take looks at one candidate.
+func (k *keeping) take(c *candidate) {
+	if !k.matches(c) {
+		return
+	}
+	k.n++
+	switch {
+	case k.sorted:
+		c.entries, c.IX = nil, nil
+		k.all = append(k.all, c)
+	case len(k.hits) < k.q.Count:
+		k.hits = append(k.hits, c.Hit)
+	default:
+		k.more = k.q.Count > 0
+	}
 }
 
 // candidateFields are the elements of ix that must be looked at.

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
@@ -82,5 +83,49 @@ func TestPlansGiveTheSameAnswers(t *testing.T) {
 	}
 	if forced == 0 {
 		t.Error("no plan was forced")
+	}
+}
+
+// TestCandidatesInChunksGiveTheSamePages pages through a query whose Keep refuses
+// most of what its range selects, while others write.
+func TestCandidatesInChunksGiveTheSamePages(t *testing.T) {
+	s := openTest(t, testDatabase(t), Options{})
+	var changes []store.Change
+	var want []string
+	for i := range 150 {
+		value := fmt.Sprintf("%03d", i*7%150)
+		changes = append(changes, create(fmt.Sprintf("Observation/%03d", i), "n="+value))
+		if value[2] == '3' {
+			want = append(want, fmt.Sprintf("%03d", i))
+		}
+	}
+	write(t, s, changes...)
+	keep := search.Clause{Param: "n", Ranges: []search.Range{{Keep: func(value []byte) bool { return value[2] == '3' }}}}
+	for _, s.keptChunk = range []int{0, 1, 2, 7, 1000} {
+		for _, total := range []search.Total{search.TotalNone, search.TotalCheap, search.TotalAccurate} {
+			q := search.Query{Types: []string{"Observation"}, Where: []search.Clause{keep}, Count: 4, Total: total, Identity: "q"}
+			var got []string
+			for n := 0; ; n++ {
+				page, err := s.Search(t.Context(), q)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if total == search.TotalNone && page.Total != -1 || total != search.TotalNone && page.Total != int64(len(want)) {
+					t.Errorf("chunks of %d: total %d", s.keptChunk, page.Total)
+				}
+				for _, res := range page.Resources {
+					got = append(got, res.ID)
+				}
+				if q.Cursor = page.Next; q.Cursor == "" {
+					break
+				}
+				// Changed behind the first page, so not seen on this one.
+				write(t, s, put(fhir.Update, "Observation/"+want[len(want)-1], "n=999"), put(fhir.Update, "Observation/zzz", "n=003"))
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("chunks of %d, total of kind %d: %v, want %v", s.keptChunk, total, got, want)
+			}
+			write(t, s, put(fhir.Update, "Observation/"+want[len(want)-1], "n=003"), store.Change{Key: fhir.Key{Type: "Observation", ID: "zzz"}, Method: fhir.Delete})
+		}
 	}
 }

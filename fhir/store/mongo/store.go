@@ -100,6 +100,9 @@ type Store struct {
 	// types are the types of which there ever was a resource, as last seen.
 	types atomic.Pointer[[]string]
 	stats statistics
+	// keptChunk is how many candidates of a range with a Keep one command reads;
+	// 0 means as many as the page makes likely. Any number gives the same answers.
+	keptChunk int
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
