@@ -67,27 +67,60 @@ func TestDockerfile(t *testing.T) {
 	}
 }
 
+// composeFile is what the tests look at of a compose file.
+type composeFile struct {
+	Services map[string]struct {
+		Ports       []string          `yaml:"ports"`
+		ReadOnly    bool              `yaml:"read_only"`
+		CapDrop     []string          `yaml:"cap_drop"`
+		SecurityOpt []string          `yaml:"security_opt"`
+		Environment map[string]string `yaml:"environment"`
+		Image       string            `yaml:"image"`
+		Command     []string          `yaml:"command"`
+		Profiles    []string          `yaml:"profiles"`
+		DependsOn   map[string]any    `yaml:"depends_on"`
+		Volumes     []string          `yaml:"volumes"`
+	} `yaml:"services"`
+	Volumes map[string]any `yaml:"volumes"`
+}
+
 // TestCompose: the port of a server without authentication is published on
-// loopback only, and the container can write nowhere but to its volume.
+// loopback only, a database is not published at all, and no container can write
+// anywhere but to its volumes.
 func TestCompose(t *testing.T) {
-	var file struct {
-		Services map[string]struct {
-			Ports       []string          `yaml:"ports"`
-			ReadOnly    bool              `yaml:"read_only"`
-			CapDrop     []string          `yaml:"cap_drop"`
-			SecurityOpt []string          `yaml:"security_opt"`
-			Environment map[string]string `yaml:"environment"`
-			Image       string            `yaml:"image"`
-		} `yaml:"services"`
-		Volumes map[string]any `yaml:"volumes"`
+	for _, name := range []string{"deploy/compose.yaml", "deploy/compose.sharded.yaml"} {
+		t.Run(name, func(t *testing.T) { checkCompose(t, name) })
 	}
-	if err := yaml.Unmarshal([]byte(read(t, "deploy/compose.yaml")), &file); err != nil {
+}
+
+func checkCompose(t *testing.T, name string) {
+	var file composeFile
+	if err := yaml.Unmarshal([]byte(read(t, name)), &file); err != nil {
 		t.Fatal(err)
 	}
-	if len(file.Services) == 0 {
-		t.Fatal("no services")
-	}
+	ours := 0
 	for name, service := range file.Services {
+		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
+			t.Errorf("%s may do more than it needs", name)
+		}
+		for other := range service.DependsOn {
+			if _, there := file.Services[other]; !there {
+				t.Errorf("%s depends on %s, which is not there", name, other)
+			}
+		}
+		for _, volume := range service.Volumes {
+			source, _, _ := strings.Cut(volume, ":")
+			if _, named := file.Volumes[source]; !named && !strings.HasPrefix(source, "./") {
+				t.Errorf("%s uses the volume %s, which is not there", name, source)
+			}
+		}
+		if !strings.HasPrefix(service.Image, "starling:") {
+			if len(service.Ports) > 0 || !regexp.MustCompile(`^mongo:\d+\.\d+$`).MatchString(service.Image) {
+				t.Errorf("%s, a database without a password, publishes %v, or its version is open: %s", name, service.Ports, service.Image)
+			}
+			continue
+		}
+		ours++
 		if len(service.Ports) == 0 {
 			t.Errorf("%s publishes nothing", name)
 		}
@@ -96,21 +129,43 @@ func TestCompose(t *testing.T) {
 				t.Errorf("%s publishes %s, not on 127.0.0.1", name, port)
 			}
 		}
-		if !service.ReadOnly || !slices.Contains(service.CapDrop, "ALL") || !slices.Contains(service.SecurityOpt, "no-new-privileges:true") {
-			t.Errorf("%s may do more than it needs", name)
-		}
 		for variable := range service.Environment {
 			known := slices.ContainsFunc(commandFlags(t, "serve"), func(flag *kong.Flag) bool { return isSetting(flag) && envName(flag.Name) == variable })
 			if !known {
 				t.Errorf("%s sets %s, which is no setting", name, variable)
 			}
 		}
+		settings, environment := goodSettings(), service.Environment
+		settings.Listen, settings.BaseURL, settings.InsecureListenAny = environment["STARLING_LISTEN"], environment["STARLING_BASE_URL"], environment["STARLING_INSECURE_LISTEN_ANY"] == "true"
+		settings.Store = environment["STARLING_STORE"]
+		if err := settings.check(); err != nil {
+			t.Errorf("%s would not start: %v", name, err)
+		}
 	}
-	settings := goodSettings()
-	environment := file.Services["starling"].Environment
-	settings.Listen, settings.BaseURL, settings.InsecureListenAny = environment["STARLING_LISTEN"], environment["STARLING_BASE_URL"], environment["STARLING_INSECURE_LISTEN_ANY"] == "true"
-	if err := settings.check(); err != nil {
-		t.Errorf("the server would not start: %v", err)
+	if ours == 0 {
+		t.Error("no server of ours")
+	}
+}
+
+// TestComposeMongo: what the profile and the sharded example start is what the
+// store's URI names.
+func TestComposeMongo(t *testing.T) {
+	var file composeFile
+	if err := yaml.Unmarshal([]byte(read(t, "deploy/compose.yaml")), &file); err != nil {
+		t.Fatal(err)
+	}
+	database, server := file.Services["mongo"], file.Services["starling-mongo"]
+	if !slices.Equal(database.Profiles, []string{"mongo"}) || !slices.Equal(server.Profiles, []string{"mongo"}) {
+		t.Error("MongoDB starts without its profile")
+	}
+	if i := slices.Index(database.Command, "--replSet"); i < 0 || server.Environment["STARLING_STORE"] != "mongodb://mongo:27017/starling?replicaSet="+database.Command[i+1] {
+		t.Errorf("the set of %v is not the one of %s", database.Command, server.Environment["STARLING_STORE"])
+	}
+	script := read(t, "deploy/shard-collections.js")
+	for _, collection := range []string{"resources", "history"} {
+		if !strings.Contains(script, `sh.shardCollection(database + ".`+collection+`", { _id: "hashed" });`) {
+			t.Errorf("%s is not sharded by its key", collection)
+		}
 	}
 }
 
