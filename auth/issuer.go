@@ -143,7 +143,7 @@ func (i *issuer) discover(ctx context.Context) (*metadata, error) {
 	provider, err := oidc.NewProvider(oidc.ClientContext(ctx, i.fetch.client), i.name)
 	var mismatch *oidc.IssuerMismatchError
 	if errors.As(err, &mismatch) {
-		return nil, fmt.Errorf("its discovery document is that of the issuer %q; configure exactly that name if you mean it", mismatch.Discovered)
+		return nil, fmt.Errorf("its discovery document is that of the issuer %s; configure exactly that name if you mean it", quoted(mismatch.Discovered))
 	}
 	if err != nil {
 		return nil, err
@@ -155,8 +155,13 @@ func (i *issuer) discover(ctx context.Context) (*metadata, error) {
 	if found.JWKSURI == "" {
 		return nil, errors.New("its discovery document has no jwks_uri")
 	}
-	if u, err := url.Parse(found.JWKSURI); err != nil || u.Host == "" || !isSecure(u) {
-		return nil, errors.New("the jwks_uri of its discovery document is not an absolute URL with https")
+	u, err := url.Parse(found.JWKSURI)
+	switch {
+	case err != nil || u.Host == "" || u.User != nil || !isSecure(u):
+		return nil, errors.New("the jwks_uri of its discovery document is not an absolute URL with https, without user")
+	case u.Scheme == "http" && strings.HasPrefix(i.name, "https:"):
+		// What answers within this machine is not for others to call.
+		return nil, errors.New("the jwks_uri of its discovery document is without https, which the issuer itself has")
 	}
 	found.Capabilities = nil // only a SMART document has them
 	return &found, nil

@@ -41,6 +41,51 @@ func TestRotatedKeys(t *testing.T) {
 	}
 }
 
+// TestAllKeysWithdrawn is about an issuer whose keys have become known to others:
+// what it publishes then counts, unlike an error.
+func TestAllKeysWithdrawn(t *testing.T) {
+	for name, set := range map[string]string{
+		"no keys": `{"keys":[]}`, "only keys for something else": `{"keys":[{"kty":"oct","k":"AAAA","kid":"a"}]}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			i := authtest.NewIssuer(t)
+			s := newSite(t, nil, i)
+			kept := i.Token(claims("exp", s.clock.Now().Unix()+86400))
+			if err := s.bearer(kept); err != nil {
+				t.Fatal(err)
+			}
+			i.Handle(authtest.KeysPath, func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, set) })
+			s.clock.Advance(maxFresh)
+			for range 2 { // the second does not ask again
+				for what, token := range map[string]string{"a kept token": kept, "a new token": i.Token(claims())} {
+					if err := s.bearer(token); fhir.KindOf(err) != fhir.Unavailable {
+						t.Errorf("%s by a withdrawn key: %v", what, err)
+					}
+				}
+			}
+			i.SetDown(true) // it does not bring them back
+			s.clock.Advance(maxRetry)
+			if err := s.bearer(kept); fhir.KindOf(err) != fhir.Unavailable {
+				t.Errorf("when it is down: %v", err)
+			}
+			i.SetDown(false)
+			i.Rotate()
+			i.Retire()
+			i.Handle(authtest.KeysPath, nil)
+			s.clock.Advance(maxRetry)
+			if err := s.bearer(i.Token(claims())); err != nil {
+				t.Errorf("with new keys: %v", err)
+			}
+			if err := s.bearer(kept); fhir.KindOf(err) != fhir.Unauthenticated {
+				t.Errorf("a kept token when there are new keys: %v", err)
+			}
+			if !strings.Contains(s.logs.String(), "no key that can be used") {
+				t.Errorf("the log does not say it:\n%s", s.logs)
+			}
+		})
+	}
+}
+
 // TestKeysReplacedUnderTheirID is about issuers that give their new key the old
 // one's id.
 func TestKeysReplacedUnderTheirID(t *testing.T) {
@@ -275,6 +320,12 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 		{"keys in a file", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
 			return metadata(i, "jwks_uri", "file:///etc/passwd")
 		}, "not an absolute URL with https"},
+		{"keys with a password", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "jwks_uri", strings.Replace(i.KeysURL(), "://", "://user:sensitive@", 1))
+		}, "without user"},
+		{"discovery names an issuer without end", authtest.DiscoveryPath, func(i *authtest.Issuer) http.HandlerFunc {
+			return metadata(i, "issuer", strings.Repeat("x", 1000)+"sensitive")
+		}, "its discovery document is that of the issuer"},
 		{"discovery is not JSON", authtest.DiscoveryPath, func(*authtest.Issuer) http.HandlerFunc {
 			return answer("<html>sensitive page</html>")
 		}, "failed to decode"},
@@ -392,5 +443,28 @@ func until(t *testing.T, done func() bool) {
 		if time.Now().After(deadline) {
 			t.Fatal("it did not happen")
 		}
+	}
+}
+
+// TestKeysWithinTheMachine checks that an issuer elsewhere cannot have this
+// server call what answers on its own machine only.
+func TestKeysWithinTheMachine(t *testing.T) {
+	inside := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {
+		t.Error("the machine's own server was asked")
+	}))
+	defer inside.Close()
+	var outside *httptest.Server
+	outside = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprintf(w, `{"issuer":%q,"jwks_uri":%q,"token_endpoint":"https://id.example.org/token"}`, outside.URL, inside.URL)
+	}))
+	defer outside.Close()
+	s := newSite(t, func(c *Config) { c.Issuers, c.HTTP = []string{outside.URL}, outside.Client() })
+	i := authtest.NewIssuer(t)
+	i.Clock(s.clock.Now)
+	if err := s.bearer(i.Token(claims("iss", outside.URL))); fhir.KindOf(err) != fhir.Unavailable {
+		t.Errorf("error %v, want Unavailable", err)
+	}
+	if !strings.Contains(s.logs.String(), "without https, which the issuer itself has") {
+		t.Errorf("the log does not say why:\n%s", s.logs)
 	}
 }

@@ -99,8 +99,15 @@ func parseKey(text []byte) (jose.JSONWebKey, error) {
 		}
 		return key, errors.New("it cannot be read")
 	}
+	// go-jose does not read this member, https://www.rfc-editor.org/rfc/rfc7517#section-4.3.
+	var purpose struct {
+		Ops []string `json:"key_ops"`
+	}
+	if err := json.Unmarshal(text, &purpose); err != nil {
+		return key, errors.New("its key_ops are not a list of texts")
+	}
 	switch {
-	case key.Use != "" && key.Use != "sig":
+	case key.Use != "" && key.Use != "sig", len(purpose.Ops) > 0 && !slices.Contains(purpose.Ops, "verify"):
 		return key, errors.New("it is not for signatures")
 	case len(key.KeyID) > maxKeyIDLen:
 		return key, errors.New("its id is too long")

@@ -111,6 +111,9 @@ func TestKeySets(t *testing.T) {
 		{"unknown members", []string{with(`"x-note":{"a":1}`)}, nil, ""},
 		{"for another algorithm", []string{with(`"alg":"RS384"`)}, errNoKey, ""},
 		{"for encryption", []string{with(`"use":"enc"`)}, errNoKey, "not for signatures"},
+		{"to verify", []string{with(`"key_ops":["verify"]`)}, nil, ""},
+		{"to encrypt", []string{with(`"key_ops":["encrypt","wrapKey"]`)}, errNoKey, "not for signatures"},
+		{"what it is for is no list", []string{with(`"key_ops":"verify"`)}, errNoKey, "key_ops"},
 		{
 			"junk beside it",
 			[]string{`{}`, `7`, `"x"`, `null`, `[]`, `{"kty":"RSA"}`, `{"kty":"AKP","alg":"?"}`, `{"kty":"OKP","crv":"X25519","x":"AA"}`, `{"kty":"EC","crv":"secp256k1","x":"AA","y":"AA"}`, jwk},
@@ -191,6 +194,7 @@ func TestKeysStayFreshAsLongAsTheySay(t *testing.T) {
 		"Max-Age=\"60\"":              time.Minute,
 		"max-age=0":                   minFresh,
 		"max-age=-5":                  minFresh,
+		"max-age=-9999999999999999":   minFresh, // in nanoseconds more than an int
 		"max-age=99999999999999999":   maxFresh,
 		"max-age=9999999999999999999": maxFresh, // more than an int
 		"max-age=x":                   maxFresh,

@@ -32,6 +32,10 @@ const (
 	unknownBurst = 3
 )
 
+// errAllWithdrawn is the outcome of a fetch that worked and brought no key: the
+// party has withdrawn those it had.
+var errAllWithdrawn = errors.New("the JWK set has no key that can be used")
+
 // keysUnavailableError says that a party's keys cannot be had at the moment, so
 // that a token can be neither accepted nor refused.
 type keysUnavailableError struct {
@@ -195,7 +199,7 @@ func (k *remoteKeys) load(ctx context.Context) {
 		set, skipped, err = parseKeySet(body)
 	}
 	if err == nil && len(set.keys) == 0 {
-		err = errors.New("the JWK set has no key that can be used")
+		err = errAllWithdrawn
 		if len(skipped) > 0 {
 			err = fmt.Errorf("%w: %s", err, skipped[0])
 		}
@@ -211,9 +215,13 @@ func (k *remoteKeys) land(set keySet, skipped []string, header http.Header, err 
 	k.flight = nil
 	k.err = err
 	if err != nil {
+		withdrawn := errors.Is(err, errAllWithdrawn) && now.Sub(k.fetched) < keepWhileDown
+		if withdrawn { // nothing is down: those kept must not be used any longer
+			k.fetched, k.freshUntil = time.Time{}, time.Time{}
+		}
 		k.failures++
 		k.retryAt = now.Add(backoff(k.failures))
-		if k.failures == 1 { // not at every try
+		if k.failures == 1 || withdrawn { // not at every try
 			k.logger.Warn("cannot get keys", "party", k.party, "error", err)
 		}
 		return
@@ -270,7 +278,7 @@ func freshness(header http.Header) time.Duration {
 			fresh = 0
 		case "max-age":
 			if seconds, err := strconv.Atoi(strings.Trim(value, `"`)); err == nil && seconds < int(fresh/time.Second) {
-				fresh = time.Duration(seconds) * time.Second
+				fresh = time.Duration(max(seconds, 0)) * time.Second
 			}
 		}
 	}

@@ -224,6 +224,7 @@ func tokenCases(tb testing.TB, i, other *authtest.Issuer, clock *clock) []tokenC
 		{"another audience", i.Token(claims("aud", "https://elsewhere.example.org")), "audience"},
 		{"other audiences", i.Token(claims("aud", []string{"a", "b", "c", "d", "e", "f"})), "audience"},
 		{"an audience that begins like ours", i.Token(claims("aud", testAudience+"/")), "audience"},
+		{"our audience in another case", i.Token(claims("aud", strings.ToUpper(testAudience))), "audience"},
 		{"no audience", i.Token(claims("aud", nil)), "audience"},
 		{"no audiences", i.Token(claims("aud", []string{})), "audience"},
 		{"an audience that is a number", i.Token(claims("aud", 7)), "signature"}, // go-oidc cannot read it
@@ -253,6 +254,7 @@ func tokenCases(tb testing.TB, i, other *authtest.Issuer, clock *clock) []tokenC
 		{"a logout token", i.Token(claims(), authtest.Header("typ", "logout+jwt")), "header"},
 		{"bound to a key of the client", i.Token(claims("cnf", map[string]string{"jkt": "x"})), "binding"},
 
+		{"bound to null", raw(whole(`,"exp":9999999999,"cnf":null`)), "binding"},
 		{"by an issuer that is not configured", i.Token(claims("iss", "https://evil.example.org")), "issuer"},
 		{"with a slash behind the issuer", i.Token(claims("iss", i.URL()+"/")), "issuer"},
 		{"without issuer", i.Token(claims("iss", nil)), "issuer"},
