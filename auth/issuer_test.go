@@ -384,6 +384,30 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 	}
 }
 
+func TestRedirectsStayWithTheSameServer(t *testing.T) {
+	const first = "https://id.example.org/keys"
+	for to, followed := range map[string]bool{
+		"https://id.example.org/elsewhere?x=1":      true,
+		"http://id.example.org/keys":                false, // could be read and changed on its way
+		"https://id.example.org:8443/keys":          false,
+		"https://id.example.org.evil.net/keys":      false,
+		"https://id.example.org@evil.net/keys":      false,
+		"https://keys.id.example.org/keys":          false,
+		"https://169.254.169.254/latest/meta-data/": false,
+	} {
+		var via []*http.Request
+		for range maxRedirects {
+			via = append(via, httptest.NewRequest(http.MethodGet, first, nil))
+		}
+		if err := sameOrigin(httptest.NewRequest(http.MethodGet, to, nil), via); (err == nil) != followed {
+			t.Errorf("%s: %v", to, err)
+		}
+		if err := sameOrigin(httptest.NewRequest(http.MethodGet, to, nil), append(via, via[0])); err == nil {
+			t.Errorf("%s: one more redirect is followed", to)
+		}
+	}
+}
+
 func TestARedirectWithinTheIssuerIsFollowed(t *testing.T) {
 	i := authtest.NewIssuer(t)
 	s := newSite(t, nil, i)

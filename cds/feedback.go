@@ -172,9 +172,9 @@ func (p *places) error() error {
 }
 
 func (p *places) item(place string, raw json.RawMessage) told {
-	var members map[string]json.RawMessage
-	if !isObject(raw) || json.Unmarshal(raw, &members) != nil {
-		p.add(place, "must be an object")
+	members, err := object(raw)
+	if !isObject(raw) || err != nil {
+		p.add(place, noObject(err, "must be an object"))
 		return told{}
 	}
 	item := told{card: text(members["card"]), outcome: text(members["outcome"])}

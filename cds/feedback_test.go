@@ -79,6 +79,8 @@ func TestN17Feedback(t *testing.T) {
 		{"a comment that is no text", feedback(override(`"overrideReason":{"userComment":{"Jane":1}},`)), nil, "feedback[0].overrideReason.userComment: must be a text"},
 		{"one good, two bad", feedback(told1, strings.Replace(told2, "overridden", "x", 1), `7`), nil, "feedback[1].outcome: must be accepted or overridden; feedback[2]: must be an object. Nothing of this request was counted"},
 		{"many bad", feedback(strings.Split(strings.Repeat(`7 `, 15)[:29], " ")...), nil, "feedback[9]: must be an object; and 5 more"},
+		{"an outcome twice", feedback(strings.Replace(told1, "{", `{"outcome":"overridden",`, 1)), nil, "feedback[0]: has two members of one name"},
+		{"two lists", `{"feedback":[],"feedback":[` + told1 + `]}`, nil, "the request has two members of one name"},
 		{"an empty list", `{"feedback":[]}`, nil, "feedback: required"},
 		{"an outcome without a list", `{"feedback":` + told1 + `}`, nil, "feedback: required"},
 		{"another member", `{"Feedback":[` + told1 + `]}`, nil, "feedback: required"},

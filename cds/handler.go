@@ -180,6 +180,7 @@ func (h *Handler) Register(g *echo.Group) {
 	for _, r := range routes() {
 		g.Any(r.path, func(c echo.Context) error {
 			h.allowOrigin(c)
+			c.Response().Header().Set(echo.HeaderCacheControl, "no-store") // cards are about a patient
 			method := c.Request().Method
 			if method == http.MethodOptions {
 				return h.preflight(c, r)

@@ -138,6 +138,10 @@ func TestCalls(t *testing.T) {
 		{"authorization without token", "POST", "/cds-services/card", request(`{"fhirServer":"https://ehr.example.org","fhirAuthorization":{}}`), 400, "access_token: required"},
 		{"authorization of another type", "POST", "/cds-services/card", request(`{"fhirServer":"https://ehr.example.org","fhirAuthorization":{"access_token":"t","token_type":"MAC"}}`), 400, "must be Bearer"},
 		{"two patients", "POST", "/cds-services/card", request(`{"fhirServer":"https://ehr.example.org","fhirAuthorization":{"access_token":"t","patient":"p2"}}`), 400, "different patients"},
+		{"a member twice", "POST", "/cds-services/card", strings.Replace(request(`{}`), `{`, `{"context":{"patientId":"p2"},`, 1), 400, "two members of one name"},
+		{"a member twice, spelt differently", "POST", "/cds-services/card", strings.Replace(request(`{}`), `{`, `{"h\u006fok":"order-select",`, 1), 400, "two members of one name"},
+		{"a prefetch twice", "POST", "/cds-services/card", strings.Replace(request(`{}`), `{`, `{"prefetch":{"patient":{},"patient":null},`, 1), 400, "prefetch: has two members of one name"},
+		{"colons and braces within texts", "POST", "/cds-services/card", request(`{"prefetch":{"a:b":{"t":"{\"x\":\\"},"c":[":",{"d":1}]}}`), 200, `"cards":[{`},
 		{"not JSON", "POST", "/cds-services/card", `{"hook":`, 400, "not valid JSON"},
 		{"text after JSON", "POST", "/cds-services/card", request(`{}`) + "x", 400, "not valid JSON at byte"},
 		{"a list", "POST", "/cds-services/card", `[]`, 400, "not a JSON object"},
@@ -163,6 +167,9 @@ func TestCalls(t *testing.T) {
 			}
 			if !strings.Contains(w.Body.String(), test.want) {
 				t.Errorf("answer %s\ndoes not contain %s", w.Body, test.want)
+			}
+			if cache := w.Header().Get("Cache-Control"); cache != "no-store" {
+				t.Errorf("the answer may be kept: Cache-Control %q", cache)
 			}
 			if w.Code != 200 {
 				var outcome operationOutcome

@@ -64,8 +64,8 @@ func readRequest(body []byte) (*Request, []string, error) {
 		return request, notes, Errorf(Invalid, "context: required; an object")
 	}
 	if prefetch := wire["prefetch"]; !absent(prefetch) {
-		if err := json.Unmarshal(prefetch, &request.Prefetch); err != nil {
-			return request, notes, Errorf(Invalid, "prefetch: must be an object of prefetch keys")
+		if request.Prefetch, err = object(prefetch); err != nil {
+			return request, notes, Errorf(Invalid, "prefetch: %s", noObject(err, "must be an object of prefetch keys"))
 		}
 	}
 	if offer := wire["fhirAuthorization"]; !absent(offer) {
@@ -91,20 +91,69 @@ func readObject(body []byte) (map[string]json.RawMessage, error) {
 	if first := bytes.TrimLeft(body, " \t\r\n"); len(first) == 0 || first[0] != '{' {
 		return nil, Errorf(Invalid, "the request is not a JSON object")
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil {
+	members, err := object(body)
+	switch {
+	case errors.Is(err, errTwice):
+		return nil, Errorf(Invalid, "the request %s", errTwice)
+	case err != nil:
 		return nil, syntax(err)
 	}
 	return members, nil
+}
+
+// errTwice is the error about an object that cannot mean one thing.
+var errTwice = errors.New("has two members of one name")
+
+// object decodes the members of a JSON object. If two have one name the error is
+// errTwice: other programs may read the one that is not read here.
+func object(raw []byte) (map[string]json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(raw, &members); err != nil {
+		return nil, err
+	}
+	if len(members) != colons(raw) {
+		return nil, errTwice
+	}
+	return members, nil
+}
+
+// noObject says what is wrong with what object did not read; otherwise is what it
+// should have been.
+func noObject(err error, otherwise string) string {
+	if errors.Is(err, errTwice) {
+		return err.Error()
+	}
+	return otherwise
+}
+
+// colons counts the members of an object in valid JSON, those of one name too.
+func colons(object []byte) int {
+	n, level, quoted := 0, 0, false
+	for i := 0; i < len(object); i++ {
+		switch c := object[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{' || c == '[':
+			level++
+		case c == '}' || c == ']':
+			level--
+		case c == ':' && level == 1:
+			n++
+		}
+	}
+	return n
 }
 
 // readAuthorization reads the offer of a token. A member that is missing or of
 // the wrong type costs no card: this server does not use the token yet. What
 // names another patient than the context, or may do so, is refused.
 func readAuthorization(raw json.RawMessage, request *Request) (*Authorization, error) {
-	var wire map[string]json.RawMessage
-	if err := json.Unmarshal(raw, &wire); err != nil {
-		return nil, Errorf(Invalid, "fhirAuthorization: must be an object")
+	wire, err := object(raw)
+	if err != nil {
+		return nil, Errorf(Invalid, "fhirAuthorization: %s", noObject(err, "must be an object"))
 	}
 	if request.FHIRServer == "" {
 		return nil, Errorf(Invalid, "fhirServer: required when fhirAuthorization is sent")
@@ -141,8 +190,10 @@ func samePatient(claimed, context json.RawMessage) error {
 	if claimed[0] != '"' {
 		return Errorf(Invalid, "fhirAuthorization.patient: must be the id of a patient, as a text")
 	}
-	var members map[string]json.RawMessage
-	_ = json.Unmarshal(context, &members) // it is an object
+	members, err := object(context)
+	if err != nil {
+		return Errorf(Invalid, "context: %s", noObject(err, "must be an object"))
+	}
 	id := members["patientId"]
 	switch {
 	case absent(id):

@@ -40,6 +40,9 @@ func TestN20PatientOfTokenAndContext(t *testing.T) {
 		{"a list in the token", `["p1"]`, `"p1"`, "fhirAuthorization.patient: must be"},
 		{"a reference in the token", `{"reference":"Patient/p1"}`, `"p1"`, "fhirAuthorization.patient: must be"},
 		{"a truth value in the token", `true`, `"p1"`, "fhirAuthorization.patient: must be"},
+		{"two in the token, the last the same", `"p2","patient":"p1"`, `"p1"`, "two members of one name"},
+		{"two in the token, the last empty", `"p2","patient":null`, `"p1"`, "two members of one name"},
+		{"two in the context, the last the same", `"p1"`, `"p2","patientId":"p1"`, "two members of one name"},
 		{"a number in the context", `"1"`, `1`, "context.patientId: must be"},
 		{"a list in the context", `"p1"`, `["p1"]`, "context.patientId: must be"},
 	}
