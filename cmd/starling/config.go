@@ -73,14 +73,14 @@ func (s *Settings) check() error {
 	}
 	if s.BaseURL != "" {
 		base, err := url.Parse(s.BaseURL)
-		if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.RawQuery != "" || base.Fragment != "" || strings.HasSuffix(s.BaseURL, "/") {
-			return usageError("--base-url %q is not a URL such as https://fhir.example.org/fhir", s.BaseURL)
+		if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" || base.User != nil || base.RawQuery != "" || base.Fragment != "" || strings.HasSuffix(s.BaseURL, "/") {
+			return usageError("--base-url %q is not a URL such as https://fhir.example.org/fhir, without user, ?, # and a slash at the end", mask(s.BaseURL))
 		}
 	}
 	for _, origin := range s.CORSOrigin {
 		u, err := url.Parse(origin)
 		if origin != "*" && (err != nil || origin != u.Scheme+"://"+u.Host || u.Host == "" || u.Scheme != "http" && u.Scheme != "https") {
-			return usageError("--cors-origin %q is not an origin such as https://app.example.org", origin)
+			return usageError("--cors-origin %q is not an origin such as https://app.example.org, without a path and a slash at the end", mask(origin))
 		}
 	}
 	for name, d := range map[string]time.Duration{

@@ -55,6 +55,9 @@ func (s *Settings) checkAccess() error {
 		if strings.TrimSpace(audience) == "" || slices.Contains(s.Audience[:i], audience) {
 			return usageError("--audience %q is empty or given twice", audience)
 		}
+		if strings.TrimSpace(audience) != audience {
+			return usageError("--audience %q has a space at its start or end, which no token would have; several are separated by commas alone", audience)
+		}
 	}
 	if err := checkAlgorithms(s.TokenAlgorithm); err != nil {
 		return usageError("--token-algorithm: %w", err)

@@ -55,6 +55,7 @@ func TestAccessSettings(t *testing.T) {
 		{"a provider with a password", func(s *Settings) { s.Issuer = []string{"https://u:hunter2@id.example.org"} }, "without user"},
 		{"a provider twice", func(s *Settings) { s.Issuer = append(s.Issuer, s.Issuer[0]) }, "is given twice"},
 		{"an empty audience", func(s *Settings) { s.Audience = []string{" "} }, "--audience"},
+		{"an audience behind a comma and a space", func(s *Settings) { s.Audience = []string{"a", " b"} }, "has a space at its start or end"},
 		{"an audience twice", func(s *Settings) { s.Audience = []string{"a", "a"} }, "--audience"},
 		{"unsigned tokens", func(s *Settings) { s.TokenAlgorithm = []string{"none"} }, "none is not taken"},
 		{"a shared secret", func(s *Settings) { s.TokenAlgorithm = []string{"RS256", "HS256"} }, "HS256 is not taken"},
@@ -117,5 +118,37 @@ or let every program of this machine read and change everything, to try it out: 
 `
 	if diff := cmp.Diff(want, stderr.String()+stdout.String()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+// TestConfigSaysWhatServeWould: the settings are printed whatever they are, and
+// beside them what serve would refuse.
+func TestConfigSaysWhatServeWould(t *testing.T) {
+	dir := folder(t, map[string]string{"clients.yaml": "- nmae: north\n"})
+	provider := []string{"--issuer", "https://id.example.org", "--audience", "starling"}
+	for _, test := range []struct {
+		name string
+		args []string
+		want string // on standard error; "" for nothing
+	}{
+		{"good ones", provider, ""},
+		{"nothing said", nil, "serve needs to be told who may do what"},
+		{"tokens and none", append(provider, "--insecure-no-auth"), "--issuer asks for tokens"},
+		{"a file of clients that is not there", append(provider, "--hook-clients", filepath.Join(dir, "none.yaml")), "no such file"},
+		{"a bad file of clients", append(provider, "--hook-clients", filepath.Join(dir, "clients.yaml")), "(did you mean name?)"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			m, stdout, stderr := testMain()
+			if code := m.Run(t.Context(), append([]string{"config"}, test.args...)); code != exitOK {
+				t.Errorf("exit code %d", code)
+			}
+			if !strings.Contains(stdout.String(), "patient-claim: patient # default") {
+				t.Errorf("the settings are not printed:\n%s", stdout)
+			}
+			got := stderr.String()
+			if (got == "") != (test.want == "") || !strings.Contains(got, test.want) {
+				t.Errorf("said %q, want %q", got, test.want)
+			}
+		})
 	}
 }

@@ -47,7 +47,20 @@ func (c *configCmd) Run(m *Main, ctx *kong.Context, source *settingSource) error
 			return err
 		}
 	}
+	if err := c.usable(); err != nil {
+		// Not an error of this command: it prints what there is to be mended.
+		fmt.Fprintf(m.Stderr, "starling: serve would not start with these settings: %v\n", err)
+	}
 	return nil
+}
+
+// usable returns what serve would say of the settings before it starts.
+func (c *configCmd) usable() error {
+	if err := c.check(); err != nil || c.HookClients == "" {
+		return err
+	}
+	_, err := readHookClients(c.HookClients)
+	return err
 }
 
 // settingYAML writes the value of a setting as a YAML flow value.

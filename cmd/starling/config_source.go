@@ -174,8 +174,11 @@ func settingText(value *yaml.Node) (string, error) {
 	case yaml.SequenceNode:
 		items := make([]string, 0, len(value.Content))
 		for _, item := range value.Content {
-			if item.Kind != yaml.ScalarNode || strings.Contains(item.Value, ",") {
+			switch {
+			case item.Kind != yaml.ScalarNode || strings.Contains(item.Value, ","):
 				return "", errors.New("is not a list of plain values")
+			case strings.TrimSpace(item.Value) == "" || item.Tag == "!!null":
+				return "", errors.New("has an empty value in its list")
 			}
 			items = append(items, item.Value)
 		}

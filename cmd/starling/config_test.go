@@ -118,6 +118,8 @@ func TestConfigErrors(t *testing.T) {
 		{"twice", "drain: 1s\ndrain: 2s\n", nil, "starling: FILE: line 2: drain is set twice"},
 		{"no value", "drain:\n", nil, "starling: FILE: line 1: drain: has no value"},
 		{"a mapping", "drain: {a: b}\n", nil, "starling: FILE: line 1: drain: is neither a value nor a list"},
+		{"an empty value in a list", "issuer:\n  - https://id.example.org\n  -\n", nil, "starling: FILE: line 2: issuer: has an empty value in its list"},
+		{"an empty text in a list", "audience: [a, '']\n", nil, "starling: FILE: line 1: audience: has an empty value in its list"},
 		{"no mapping", "- drain\n", nil, "starling: FILE: not a list of NAME: VALUE lines"},
 		{"no YAML", "drain: [\n", nil, "starling: FILE: yaml"},
 		{"two documents", "drain: 1s\n---\ndrain: 2s\n", nil, "starling: FILE: more than one YAML document"},
@@ -173,7 +175,8 @@ func TestSettingsCheck(t *testing.T) {
 		{"no port", func(s *Settings) { s.Listen = "127.0.0.1" }, "is not an address"},
 		{"base URL", func(s *Settings) { s.BaseURL = "https://x.example/fhir" }, ""},
 		{"base URL without scheme", func(s *Settings) { s.BaseURL = "x.example/fhir" }, "--base-url"},
-		{"base URL with a slash", func(s *Settings) { s.BaseURL = "https://x.example/fhir/" }, "--base-url"},
+		{"base URL with a slash", func(s *Settings) { s.BaseURL = "https://x.example/fhir/" }, "and a slash at the end"},
+		{"base URL with a password", func(s *Settings) { s.BaseURL = "https://me:secret@x.example/fhir" }, "https://me:xxxxx@x.example"},
 		{"base URL with a query", func(s *Settings) { s.BaseURL = "https://x.example/fhir?a" }, "--base-url"},
 		{"origin", func(s *Settings) { s.CORSOrigin = []string{"https://x.example", "*"} }, ""},
 		{"origin with a path", func(s *Settings) { s.CORSOrigin = []string{"https://x.example/"} }, "--cors-origin"},
@@ -189,6 +192,9 @@ func TestSettingsCheck(t *testing.T) {
 			err := settings.check()
 			if (err == nil) != (test.want == "") || err != nil && !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "secret") {
+				t.Errorf("the password is shown: %v", err)
 			}
 		})
 	}

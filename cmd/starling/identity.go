@@ -126,7 +126,11 @@ func (s *server) sayWho(addr string) {
 	case crossesNetwork(base):
 		s.log.Warn("the base URL is without TLS: whoever reads a token on its way can use it", "fhir_base", s.base)
 	}
-	if settings.MetricsListen != "" && !onLoopback(settings.MetricsListen) {
+	switch {
+	case settings.MetricsListen == "" && (!onLoopback(addr) || base != nil && !isLoopbackHost(base.Hostname())):
+		s.log.Warn("/metrics asks for no token: everybody who reaches the server, patients' apps too, can see how many resources of each type are written; " +
+			"--metrics-listen gives it an address of its own")
+	case settings.MetricsListen != "" && !onLoopback(settings.MetricsListen):
 		s.log.Warn("figures and profiles ask for no token: everybody who reaches --metrics-listen can read them", "addr", settings.MetricsListen)
 	}
 }

@@ -260,7 +260,7 @@ func TestPublicRoot(t *testing.T) {
 // TestSaysWho: the log says at the start what is asked for, and what of it may
 // not be meant.
 func TestSaysWho(t *testing.T) {
-	const local, far, figures = "links name an address of this machine only", "without TLS", "figures and profiles ask for no token"
+	const local, far, figures, counts = "links name an address of this machine only", "without TLS", "figures and profiles ask for no token", "/metrics asks for no token"
 	tests := []struct {
 		name     string
 		settings func(*Settings)
@@ -268,9 +268,10 @@ func TestSaysWho(t *testing.T) {
 		want     []string
 	}{
 		{"on this machine", func(*Settings) {}, "127.0.0.1:8080", nil},
-		{"behind a proxy", func(s *Settings) { s.BaseURL = "https://fhir.example.org/fhir" }, "0.0.0.0:8080", nil},
-		{"nobody said what it is called", func(*Settings) {}, "0.0.0.0:8080", []string{local}},
-		{"without TLS", func(s *Settings) { s.BaseURL = "http://fhir.example.org/fhir" }, "0.0.0.0:8080", []string{far}},
+		{"behind a proxy", func(s *Settings) { s.BaseURL, s.MetricsListen = "https://fhir.example.org/fhir", "127.0.0.1:9090" }, "0.0.0.0:8080", nil},
+		{"figures behind a proxy", func(s *Settings) { s.BaseURL = "https://fhir.example.org/fhir" }, "127.0.0.1:8080", []string{counts}},
+		{"nobody said what it is called", func(*Settings) {}, "0.0.0.0:8080", []string{local, counts}},
+		{"without TLS", func(s *Settings) { s.BaseURL = "http://fhir.example.org/fhir" }, "0.0.0.0:8080", []string{far, counts}},
 		{"open figures", func(s *Settings) { s.MetricsListen = ":9090" }, "127.0.0.1:8080", []string{figures}},
 	}
 	for _, test := range tests {
@@ -283,7 +284,7 @@ func TestSaysWho(t *testing.T) {
 			s.log = newLogger(stderr, &settings)
 			s.base = cmp.Or(settings.BaseURL, "http://127.0.0.1:8080/fhir")
 			s.sayWho(test.addr)
-			for _, warning := range []string{local, far, figures} {
+			for _, warning := range []string{local, far, figures, counts} {
 				if said, want := strings.Contains(stderr.String(), warning), slices.Contains(test.want, warning); said != want {
 					t.Errorf("%q: said %v, want %v:\n%s", warning, said, want, stderr)
 				}

@@ -251,14 +251,19 @@ type link struct {
 // links are what somebody who opens the server's root finds.
 func (s *server) links() []link {
 	root := publicRoot(s.base)
+	hooks := "the decision-support services"
+	if s.who.hooks != nil {
+		hooks += ", for clients that sign their calls"
+	}
 	links := []link{
 		{"FHIR", s.base + "/metadata", "the CapabilityStatement: what the FHIR API can do"},
-		{"Patients", s.base + "/Patient", "the patients stored here"},
-		{"CDS Hooks", root + "/cds-services", "the decision-support services"},
+		{"CDS Hooks", root + "/cds-services", hooks},
 		{"Ready", root + "/readyz", "whether the server is ready"},
 	}
 	if s.who.verifier != nil {
 		links = append(links, link{"SMART", s.base + "/.well-known/smart-configuration", "where apps get tokens"})
+	} else {
+		links = append(links, link{"Patients", s.base + "/Patient", "the patients stored here"})
 	}
 	if s.settings.MetricsListen == "" {
 		links = append(links, link{"Metrics", root + "/metrics", "figures for Prometheus"})

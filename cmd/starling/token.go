@@ -219,7 +219,7 @@ func (p inspection) print(report auth.Report, hook bool) bool {
 	switch {
 	case keysMissing(report):
 		fmt.Fprintln(p, "The server cannot tell whether this token is good: it answers 503 until it gets the keys.\n"+
-			"Is the address reachable from here? A proxy is named by HTTPS_PROXY, a certificate authority of your own by SSL_CERT_FILE.")
+			"If it is the way there: a proxy is named by HTTPS_PROXY, a certificate authority of your own by SSL_CERT_FILE.")
 		return false
 	case !report.OK():
 		fmt.Fprintln(p, "The server does not take this token.")
