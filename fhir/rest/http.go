@@ -31,11 +31,15 @@ func (s *Server) Register(g *echo.Group) {
 		handler := s.guard(row.Public, func(c echo.Context) error { return s.handle(c, row.Path) })
 		for _, method := range methods {
 			g.Add(method, row.Path, handler)
+			if row.Public { // not left to lost, which lets no other web pages in
+				g.Add(method, row.Path+"/", handler)
+			}
 		}
 	}
 	smart := s.guard(true, s.smartConfiguration)
 	for _, method := range methods {
 		g.Add(method, smartPath, smart)
+		g.Add(method, smartPath+"/", smart)
 	}
 	root := s.guard(false, func(c echo.Context) error { return s.handle(c, "") })
 	for _, method := range methods {

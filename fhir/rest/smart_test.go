@@ -67,6 +67,7 @@ func TestSMARTConfiguration(t *testing.T) {
 			[]string{"Access-Control-Allow-Origin: *"},
 			"",
 		},
+		{"with a slash at the end", known, call{"GET", path + "/", []string{"Origin: https://elsewhere.example"}, ""}, 200, []string{"Access-Control-Allow-Origin: *"}, "smart.json"},
 		{"head", known, call{"HEAD", path, nil, ""}, 200, []string{"Content-Type: application/json", "Content-Length: 48"}, ""},
 		{"options", known, call{"OPTIONS", path, nil, ""}, 204, []string{"Allow: GET, HEAD, OPTIONS"}, ""},
 		{"another method", known, call{"PUT", path, nil, "{}"}, 405, []string{"Allow: GET, HEAD, OPTIONS"}, "smart-method.json"},
@@ -135,6 +136,10 @@ func TestCapabilitiesOfSecurity(t *testing.T) {
 		if want := typ.Str("type") == "Patient"; (len(profiles) == 1) != want {
 			t.Errorf("%s has %d profiles", typ.Str("type"), len(profiles))
 		}
+	}
+	slash := a.do(call{"GET", "/metadata/", []string{"Origin: https://elsewhere.example"}, ""})
+	if slash.Code != 200 || slash.Header().Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("with a slash at the end: status %d, headers %v", slash.Code, slash.Header())
 	}
 	login.authorize, login.token = "https://login.example/authorize", "https://login.example/token"
 	body, _ = security()
