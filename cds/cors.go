@@ -13,7 +13,7 @@ import (
 // https://cds-hooks.hl7.org/2.0/#cross-origin-resource-sharing
 func (h *Handler) allowOrigin(c echo.Context) bool {
 	header := c.Response().Header()
-	if len(h.options.Origins) == 0 {
+	if len(h.options.Origins) == 0 || slices.Contains(h.options.Origins, "*") {
 		header.Set(echo.HeaderAccessControlAllowOrigin, "*")
 		return true
 	}

@@ -34,7 +34,8 @@ type Options struct {
 	// means that callers are not authenticated and Request.Client stays nil.
 	Client func(r *http.Request) (*Client, error)
 	// Origins are the web origins whose scripts may call, such as
-	// "https://sandbox.cds-hooks.org". Empty means every origin.
+	// "https://sandbox.cds-hooks.org". Empty, or with "*" among them, means
+	// every origin.
 	Origins []string
 	// MaxBody is the largest request body in bytes; 0 means DefaultMaxBody.
 	MaxBody int64
@@ -181,6 +182,7 @@ func (h *Handler) Register(g *echo.Group) {
 		g.Any(r.path, func(c echo.Context) error {
 			h.allowOrigin(c)
 			c.Response().Header().Set(echo.HeaderCacheControl, "no-store") // cards are about a patient
+			c.Response().Header().Set(echo.HeaderXContentTypeOptions, "nosniff")
 			method := c.Request().Method
 			if method == http.MethodOptions {
 				return h.preflight(c, r)
