@@ -84,6 +84,9 @@ func testServices() []Service {
 		service("error", func(context.Context, *Request) (*Response, error) {
 			return nil, errors.New("disk on fire")
 		}),
+		service("internal", func(context.Context, *Request) (*Response, error) {
+			return nil, Errorf(Internal, "disk on fire")
+		}),
 		service("panic", func(context.Context, *Request) (*Response, error) { panic("Jane Doe, born 1960") }),
 		service("bounds", func(_ context.Context, r *Request) (*Response, error) {
 			return nil, fmt.Errorf("%v", []int{}[len(r.Prefetch)])
@@ -155,6 +158,7 @@ func TestCalls(t *testing.T) {
 		{"wrong method for discovery", "POST", "/cds-services", request(`{}`), 405, "use GET, HEAD, OPTIONS"},
 		{"data missing", "POST", "/cds-services/missing", request(`{}`), 412, "prefetch.patient: needed"},
 		{"error of a service", "POST", "/cds-services/error", request(`{}`), 500, "internal error"},
+		{"internal error of a service", "POST", "/cds-services/internal", request(`{}`), 500, "internal error"},
 		{"panic of a service", "POST", "/cds-services/panic", request(`{}`), 500, "internal error"},
 		{"runtime panic of a service", "POST", "/cds-services/bounds", request(`{}`), 500, "internal error"},
 	}

@@ -13,22 +13,27 @@ import (
 
 	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/cds"
+	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/rest"
 	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // identity says who may do what: in the FHIR API by the tokens of OpenID
-// providers, in CDS Hooks by those of its clients. The zero identity lets
-// everybody do everything: --insecure-no-auth.
+// providers, in CDS Hooks by those of its clients. The zero identity lets nobody
+// in.
 type identity struct {
+	open     bool // everybody may do everything: --insecure-no-auth
 	verifier *auth.Verifier
 	hooks    *auth.Hooks
 }
 
+// errNobody is what an identity answers that was never set up.
+var errNobody = fhir.Errorf(fhir.Unauthenticated, "nobody is let in")
+
 // newIdentity makes what the settings ask for. It asks no provider anything yet.
 func (s *server) newIdentity(registry *search.Registry) (who identity, err error) {
 	if s.settings.InsecureNoAuth {
-		return identity{}, nil
+		return identity{open: true}, nil
 	}
 	tokens := s.settings.tokenConfig(registry, s.base, s.main.Now, s.log)
 	tokens.OnRefused = s.metrics.refusedToken
@@ -70,7 +75,7 @@ func outbound() *http.Client {
 
 // run keeps the keys of providers and clients fresh until ctx ends.
 func (i identity) run(ctx context.Context, group *errgroup.Group) {
-	if i.verifier != nil {
+	if !i.open {
 		group.Go(func() error { return i.verifier.Run(ctx) })
 		group.Go(func() error { return i.hooks.Run(ctx) })
 	}
@@ -78,15 +83,18 @@ func (i identity) run(ctx context.Context, group *errgroup.Group) {
 
 // authorize says what the caller of a FHIR request may do.
 func (i identity) authorize(c echo.Context) (search.Access, error) {
-	if i.verifier == nil {
+	switch {
+	case i.open:
 		return search.FullAccess(), nil
+	case i.verifier == nil:
+		return search.Access{}, errNobody
 	}
 	return i.verifier.Authorize(c)
 }
 
 // security is what clients are told.
 func (i identity) security() rest.Security {
-	if i.verifier == nil {
+	if i.open {
 		return rest.Security{Description: "There is no authentication: everybody who can connect may read and change everything (--insecure-no-auth)."}
 	}
 	return rest.Security{
@@ -97,10 +105,13 @@ func (i identity) security() rest.Security {
 
 // client says who calls CDS Hooks.
 func (i identity) client(r *http.Request) (*cds.Client, error) {
-	if i.hooks == nil {
+	switch {
+	case i.open:
 		// Callers have no names without authentication. They count as this
 		// server's own: their patient ids are its patient ids.
 		return &cds.Client{SharesPatientIDs: true}, nil
+	case i.hooks == nil:
+		return nil, errNobody
 	}
 	client, err := i.hooks.Authenticate(r)
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"github.com/labstack/echo/v4"
 
 	"github.com/starling-fhir/starling/auth/authtest"
 )
@@ -242,6 +244,17 @@ func TestTokens(t *testing.T) {
 	}
 	if strings.Contains(log, "no authentication") {
 		t.Error("the log says that there is no authentication")
+	}
+}
+
+// TestNobodyWasLetIn: an identity that was forgotten opens nothing.
+func TestNobodyWasLetIn(t *testing.T) {
+	r := httptest.NewRequest(http.MethodGet, "/cds-services", nil)
+	if client, err := (identity{}).client(r); err == nil || client != nil {
+		t.Errorf("CDS Hooks: %+v, %v", client, err)
+	}
+	if access, err := (identity{}).authorize(echo.New().NewContext(r, httptest.NewRecorder())); err == nil || access.Allow("read", "Patient") == nil {
+		t.Errorf("FHIR: %v", err)
 	}
 }
 
