@@ -107,8 +107,10 @@ func parseKey(text []byte) (jose.JSONWebKey, error) {
 		return key, errors.New("its key_ops are not a list of texts")
 	}
 	switch {
-	case key.Use != "" && key.Use != "sig", len(purpose.Ops) > 0 && !slices.Contains(purpose.Ops, "verify"):
+	case key.Use != "" && key.Use != "sig":
 		return key, errors.New("it is not for signatures")
+	case len(purpose.Ops) > 0 && !slices.Contains(purpose.Ops, "verify"):
+		return key, errors.New("its key_ops do not have verify")
 	case len(key.KeyID) > maxKeyIDLen:
 		return key, errors.New("its id is too long")
 	case !key.IsPublic():

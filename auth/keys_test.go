@@ -112,7 +112,7 @@ func TestKeySets(t *testing.T) {
 		{"for another algorithm", []string{with(`"alg":"RS384"`)}, errNoKey, ""},
 		{"for encryption", []string{with(`"use":"enc"`)}, errNoKey, "not for signatures"},
 		{"to verify", []string{with(`"key_ops":["verify"]`)}, nil, ""},
-		{"to encrypt", []string{with(`"key_ops":["encrypt","wrapKey"]`)}, errNoKey, "not for signatures"},
+		{"to encrypt", []string{with(`"key_ops":["encrypt","wrapKey"]`)}, errNoKey, "do not have verify"},
 		{"what it is for is no list", []string{with(`"key_ops":"verify"`)}, errNoKey, "key_ops"},
 		{
 			"junk beside it",
