@@ -215,7 +215,7 @@ func ParseUser(reference, base string) User {
 	}
 	key, err := fhir.ParseKey(parts[len(parts)-2], parts[len(parts)-1])
 	foreign := len(parts) > 2
-	if err != nil || foreign && !strings.HasPrefix(reference, "https://") && !strings.HasPrefix(reference, "http://") {
+	if err != nil || foreign && !isWebURL(reference) {
 		return User{}
 	}
 	switch {
@@ -225,4 +225,12 @@ func ParseUser(reference, base string) User {
 		return User{Patient: key.ID}
 	}
 	return User{}
+}
+
+// isWebURL reports whether a text is the URL of a web server and a path there of
+// two parts or more, and nothing else: what stands behind ? and # names nobody.
+func isWebURL(text string) bool {
+	parts := strings.Split(text, "/") // https: "" host type id
+	return len(parts) >= 5 && (parts[0] == "https:" || parts[0] == "http:") && parts[1] == "" && parts[2] != "" &&
+		!strings.ContainsAny(text, `?#@\`)
 }
