@@ -76,6 +76,8 @@ func TestSMARTConfiguration(t *testing.T) {
 		}, map[string]any{"capabilities": []string{"launch-ehr", "launch-standalone", "client-confidential-asymmetric"}}},
 		{"one with a SMART document", "smart-full.json", func(m map[string]any) {
 			m["introspection_endpoint"] = "/relative"
+			m["revocation_endpoint"] = "javascript://id.example.org/%0aalert(1)"
+			m["registration_endpoint"] = "file://id.example.org/etc/passwd"
 			m["scopes_supported"] = []string{"openid", "fhirUser", "patient/*.rs", "patient/*.sr", "patient/Observation.rs?category=x", scopeURI + "user/*.read"}
 		}, map[string]any{
 			"capabilities": []string{
