@@ -169,7 +169,8 @@ func TestMigrateRefuses(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "secret"), []byte("mongodb://me:hunter2@127.0.0.1:1/x?serverSelectionTimeoutMS=100\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	busy := serve(t)
+	busy := filepath.Join(dir, "busy")
+	serve(t, "--store", busy)
 	for _, test := range []struct {
 		name string
 		args []string
@@ -183,7 +184,7 @@ func TestMigrateRefuses(t *testing.T) {
 		{"a source that is not there", []string{"--from", dir + "/none", "--to", dir + "/new"}, exitFailed, "no store in this folder"},
 		{"a target that is not empty", []string{"--from", dir + "/a", "--to", dir + "/b"}, exitFailed, "not empty"},
 		{"a target that cannot be compared with", []string{"--verify-only", "--from", dir + "/a", "--to", dir + "/new"}, exitFailed, "no store in this folder"},
-		{"a source that a server has open", []string{"--from", storeOf(t, busy), "--to", dir + "/new"}, exitFailed, "already in use by another process"},
+		{"a source that a server has open", []string{"--from", busy, "--to", dir + "/new"}, exitFailed, "already in use by another process"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			run := starling(t, append([]string{"migrate"}, test.args...)...)
@@ -195,18 +196,6 @@ func TestMigrateRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-// storeOf returns the --store value of a running server.
-func storeOf(t *testing.T, server *running) string {
-	t.Helper()
-	for i, arg := range server.cmd.Args {
-		if arg == "--store" {
-			return server.cmd.Args[i+1]
-		}
-	}
-	t.Fatal("the server has no --store")
-	return ""
 }
 
 func TestProgressText(t *testing.T) {

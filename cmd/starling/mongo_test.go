@@ -259,7 +259,7 @@ func TestServerKilledAmongOthers(t *testing.T) {
 						mu.Lock()
 						acknowledged = append(acknowledged, name)
 						mu.Unlock()
-					case http.StatusServiceUnavailable: // too many rivals, said so
+					case http.StatusServiceUnavailable, http.StatusGatewayTimeout: // too many rivals, said so
 					default:
 						t.Errorf("%s: status %d", name, res.StatusCode)
 						return

@@ -152,9 +152,7 @@ func measure(t *testing.T, codec codec, res *fhir.Resource, c *change, keys map[
 	keys["history._id"] = append(keys["history._id"], versionID(c.key, 1))
 	for _, x := range indexes {
 		name := x.collection + "." + x.name
-		for _, key := range indexKeys(x, &d) {
-			keys[name] = append(keys[name], key)
-		}
+		keys[name] = append(keys[name], indexKeys(x, &d)...)
 	}
 	return footprint{
 		n: 1, json: int64(len(res.JSON)), raw: int64(len(d.Raw)), native: int64(len(nativeForm)),

@@ -151,7 +151,8 @@ func (c *copying) equal() {
 		c.b.remembers(h, versions(c.history(store.HistoryQuery{Type: h.Type, ID: h.ID, Since: h.Since, At: h.At, Count: 100}))...)
 	}
 	for _, q := range []search.Query{
-		query("Patient"), query("Observation"), query("Account"), query("Encounter"), {Count: 100, Total: search.TotalAccurate, Identity: "all"},
+		query("Patient"), query("Observation"), query("Account"), query("Encounter"),
+		{Count: 100, Total: search.TotalAccurate, Identity: "all"},
 		query("Patient", is("name", "a")), query("Patient", is("name", "b")), query("Observation", is("code", "x")),
 		query("Observation", is("code", "y")), query("Observation", not(is("code", "x"))), query("Observation", between("code", "", "a")),
 		query("Encounter", is("n", "6")), query("Encounter", is("n", "5")),

@@ -24,6 +24,10 @@ const (
 	StoreVariable = "STARLING_TEST_STORE"
 )
 
+// dropTime is how long dropping a database may take: longer than a transaction
+// that a killed program left open lasts.
+const dropTime = 90 * time.Second
+
 // Chosen reports whether end-to-end tests are to run on MongoDB.
 func Chosen() bool { return os.Getenv(StoreVariable) == "mongodb" }
 
@@ -40,12 +44,12 @@ func URI(tb testing.TB) string {
 	tb.Helper()
 	base := Base(tb)
 	name := "starling-test-" + strings.ToLower(rand.Text()[:13])
-	client, err := mongo.Connect(options.Client().ApplyURI(base).SetTimeout(20 * time.Second))
+	client, err := mongo.Connect(options.Client().ApplyURI(base).SetTimeout(dropTime))
 	if err != nil {
 		tb.Fatalf("%s cannot be used", URIVariable) // the error may quote a password
 	}
 	tb.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), dropTime)
 		defer cancel()
 		if err := client.Database(name).Drop(ctx); err != nil {
 			tb.Errorf("dropping %s: %v", name, err)
