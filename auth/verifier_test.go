@@ -462,6 +462,13 @@ func TestAPatientsAccess(t *testing.T) {
 			}
 		})
 	}
+	renamed := newSite(t, func(c *Config) { c.PatientClaim = "urn:ehr:patient" }, i)
+	if err := renamed.bearer(i.Token(claims("urn:ehr:patient", testPatient, "patient", nil))); err != nil {
+		t.Errorf("a patient in the claim that is set: %v", err)
+	}
+	if err := renamed.bearer(i.Token(claims())); fhir.KindOf(err) != fhir.Forbidden {
+		t.Errorf("a patient in another claim than the one that is set: %v", err)
+	}
 	elsewhere := claims("scope", "user/*.rs", "patient", nil, "fhirUser", "https://elsewhere.example.org/r4/Patient/"+testPatient)
 	if err := s.bearer(i.Token(elsewhere)); fhir.KindOf(err) != fhir.Forbidden {
 		t.Errorf("a patient of another server is let in here: %v", err)

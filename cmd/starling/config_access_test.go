@@ -152,3 +152,20 @@ func TestConfigSaysWhatServeWould(t *testing.T) {
 		})
 	}
 }
+
+// TestConfigPrintsNoPassword: not even one that stands where none may.
+func TestConfigPrintsNoPassword(t *testing.T) {
+	m, stdout, stderr := testMain()
+	code := m.Run(t.Context(), []string{
+		"config", "--issuer", "https://u:hush@id.example.org,https://id.example.org/a", "--audience", "https://fhir.example.org/@me?x",
+		"--cors-origin", "https://u:hush@app.example.org", "--base-url", "https://u:hu%sh@fhir.example.org/fhir", "--store", "mongodb://u:hush@db/x",
+	})
+	if code != exitOK || strings.Contains(stdout.String()+stderr.String(), "sh@") {
+		t.Errorf("exit code %d:\n%s%s", code, stdout, stderr)
+	}
+	for _, want := range []string{"https://u:xxxxx@id.example.org", "'https://id.example.org/a'", "'https://fhir.example.org/@me?x'"} {
+		if !strings.Contains(stdout.String(), want) {
+			t.Errorf("no %s in\n%s", want, stdout)
+		}
+	}
+}

@@ -70,12 +70,16 @@ func settingYAML(flag *kong.Flag) (string, error) {
 	case bool:
 		return fmt.Sprint(value), nil
 	case []string:
-		if err := node.Encode(value); err != nil {
+		shown := make([]string, len(value))
+		for i := range value {
+			shown[i] = maskUser(value[i])
+		}
+		if err := node.Encode(shown); err != nil {
 			return "", err
 		}
 		node.Style = yaml.FlowStyle
 	default:
-		text := fmt.Sprint(value)
+		text := maskUser(fmt.Sprint(value))
 		if isSecret(flag) {
 			text = mask(text)
 		}
@@ -83,6 +87,15 @@ func settingYAML(flag *kong.Flag) (string, error) {
 	}
 	out, err := yaml.Marshal(&node)
 	return strings.TrimSpace(string(out)), err
+}
+
+// maskUser masks a URL only if it names a user, which none but that of a secret
+// setting may: serve would refuse it, but its password must not be printed.
+func maskUser(value string) string {
+	if u, err := url.Parse(value); strings.Contains(value, "://") && strings.Contains(value, "@") && (err != nil || u.User != nil) {
+		return mask(value)
+	}
+	return value
 }
 
 // mask hides the password of a URL, and what stands behind a "?" or "#", which
