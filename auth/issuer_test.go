@@ -384,6 +384,16 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 	}
 }
 
+func TestEveryFetchEnds(t *testing.T) {
+	for set, want := range map[time.Duration]time.Duration{0: fetchTimeout, time.Hour: fetchTimeout, time.Second: time.Second} {
+		f := newFetcher(&http.Client{Timeout: set})
+		if f.client.Timeout != want {
+			t.Errorf("with a timeout of %s: %s, want %s", set, f.client.Timeout, want)
+		}
+		f.close()
+	}
+}
+
 func TestRedirectsStayWithTheSameServer(t *testing.T) {
 	const first = "https://id.example.org/keys"
 	for to, followed := range map[string]bool{
