@@ -69,7 +69,7 @@ type cli struct {
 	Check   checkCmd   `cmd:"" help:"Check a store, and mend what can be made anew."`
 	Token   tokenCmd   `cmd:"" help:"Look at the tokens that a server is sent."`
 	Ping    pingCmd    `cmd:"" help:"Ask a running server whether it is ready."`
-	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with."`
+	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with, and what it would refuse of them."`
 	Version versionCmd `cmd:"" help:"Print the version."`
 }
 
