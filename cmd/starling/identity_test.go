@@ -309,19 +309,6 @@ func TestSaysWho(t *testing.T) {
 	}
 }
 
-// TestHomeWithTokens: the page at the root leads nobody without a token to what
-// asks for one, but says that it does.
-func TestHomeWithTokens(t *testing.T) {
-	status, _, page := guard(t, authtest.NewIssuer(t)).do("GET", "/", "")
-	if status != 200 || strings.Contains(page, "/fhir/Patient") ||
-		!strings.Contains(page, "/fhir/.well-known/smart-configuration") || !strings.Contains(page, "for clients that sign their calls") {
-		t.Errorf("status %d: %s", status, page)
-	}
-	if _, _, page = serve(t).do("GET", "/", ""); !strings.Contains(page, "/fhir/Patient") || strings.Contains(page, "smart-configuration") {
-		t.Errorf("without authentication: %s", page)
-	}
-}
-
 // TestHiddenIsAbsent: what a patient's token may not see is answered, but for
 // the moment and the request, byte for byte as what was never there.
 func TestHiddenIsAbsent(t *testing.T) {

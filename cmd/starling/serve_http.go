@@ -159,7 +159,7 @@ func (s *server) publicHandler(addr string) (http.Handler, error) {
 		w.Header().Set("Retry-After", "2")
 		writeOutcome(w, http.StatusServiceUnavailable, "transient", "the server is starting: "+s.health.text())
 	})))
-	guarded, err := s.onlyKnownPages(mux)
+	guarded, err := s.onlyKnownPages(oneSlash(mux))
 	if err != nil {
 		return nil, err
 	}
@@ -178,6 +178,26 @@ func (s *server) privateHandler(addr string) http.Handler {
 	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
 	return s.onlyOwnNames(addr, mux)
+}
+
+// oneSlash serves what clients ask for who join a path to a base URL with a slash
+// at its end, such as /fhir//metadata. The router would send them elsewhere: a
+// web page does not follow that, and behind a proxy it can be the wrong place.
+func oneSlash(next http.Handler) http.Handler {
+	const twice = fhirPath + "//"
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasPrefix(r.URL.Path, twice) && (r.URL.RawPath == "" || strings.HasPrefix(r.URL.RawPath, twice)) {
+			to := *r.URL
+			to.Path = fhirPath + "/" + strings.TrimLeft(r.URL.Path[len(twice):], "/")
+			if r.URL.RawPath != "" {
+				to.RawPath = fhirPath + "/" + strings.TrimLeft(r.URL.RawPath[len(twice):], "/")
+			}
+			again := *r
+			again.URL = &to
+			r = &again
+		}
+		next.ServeHTTP(w, r)
+	})
 }
 
 // onlyOwnNames refuses requests on a loopback address whose Host is neither
