@@ -145,6 +145,7 @@ fuzz: ## every fuzz target in turn, FUZZTIME=20s each
 .PHONY: docs
 docs: ## rewrite the generated pages of docs/reference
 	go test ./cmd/starling -run '^TestReference' -update
+	go test ./profiles -run Docs -update
 
 .PHONY: image
 image: ## build the container image
