@@ -226,6 +226,9 @@ func (in *importer) run(ctx context.Context) error {
 // already: those of the batch and the newest ones.
 func (in *importer) read(ctx context.Context) error {
 	tx := &transaction{s: in.s, heads: map[string]*head{}, batch: []*pending{{changes: in.changes}}}
+	if err := tx.readClock(ctx); err != nil {
+		return err
+	}
 	if err := tx.readHeads(ctx); err != nil {
 		return err
 	}

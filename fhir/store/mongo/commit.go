@@ -98,7 +98,12 @@ func (tx *transaction) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if !tx.fresh || !tx.read && !s.now.trusted {
+	if !tx.read && !s.now.trusted {
+		if err := tx.readClock(ctx); err != nil {
+			return err
+		}
+	}
+	if !tx.fresh {
 		if err := tx.readHeads(ctx); err != nil {
 			return err
 		}
@@ -132,7 +137,28 @@ func (tx *transaction) holdClock(ctx context.Context) error {
 	return err
 }
 
-// readHeads reads the newest versions of all keys, and the clock, in one command.
+// readClock reads the clock in the transaction. One that is remembered does as
+// well: if it is wrong, it cannot be moved, and the transaction begins again.
+func (tx *transaction) readClock(ctx context.Context) error {
+	cursor, err := tx.s.ask(ctx, tx.s.history, mongo.Pipeline{atClock}, 1)
+	if err != nil {
+		return err
+	}
+	err = each(ctx, cursor, func(raw bson.Raw) error {
+		tx.now, tx.read = clock{}, true
+		if err := bson.Unmarshal(raw, &tx.now); err != nil {
+			return damaged(historyName, clockID, err)
+		}
+		return nil
+	})
+	if err == nil && !tx.read {
+		return damaged(historyName, clockID, errMissing)
+	}
+	return err
+}
+
+// readHeads reads the newest versions of all keys in one command. MongoDB has no
+// $unionWith in transactions that could bring the clock along.
 func (tx *transaction) readHeads(ctx context.Context) error {
 	var keys []string
 	for _, p := range tx.batch {
@@ -140,26 +166,17 @@ func (tx *transaction) readHeads(ctx context.Context) error {
 			keys = append(keys, c.key)
 		}
 	}
-	cursor, err := tx.s.ask(ctx, tx.s.history, mongo.Pipeline{atClock, unionWith(resourcesName, bson.A{
-		bson.D{{Key: "$match", Value: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: keys}}}}}},
-		bson.D{{Key: "$project", Value: bson.D{
+	cursor, err := tx.s.ask(ctx, tx.s.resources, mongo.Pipeline{
+		{{Key: "$match", Value: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: keys}}}}}},
+		{{Key: "$project", Value: bson.D{
 			{Key: "version", Value: 1}, {Key: "updated", Value: 1}, {Key: "deleted", Value: 1}, {Key: "patients", Value: 1}, {Key: "ix", Value: 1},
 		}}},
-	})}, len(keys))
+	}, len(keys))
 	if err != nil {
 		return err
 	}
-	seen := false
-	err = each(ctx, cursor, func(raw bson.Raw) error {
+	return each(ctx, cursor, func(raw bson.Raw) error {
 		id, _ := raw.Lookup("_id").StringValueOK()
-		if id == clockID {
-			seen, tx.read = true, true
-			tx.now = clock{}
-			if err := bson.Unmarshal(raw, &tx.now); err != nil {
-				return damaged(historyName, clockID, err)
-			}
-			return nil
-		}
 		h := &head{}
 		if err := bson.Unmarshal(raw, h); err != nil {
 			return damaged(resourcesName, id, err)
@@ -170,10 +187,6 @@ func (tx *transaction) readHeads(ctx context.Context) error {
 		tx.heads[id] = h
 		return nil
 	})
-	if err == nil && !seen {
-		return damaged(historyName, clockID, errMissing)
-	}
-	return err
 }
 
 // judge checks preconditions and conditions, and keeps the Writes that have
@@ -506,7 +519,8 @@ func each(ctx context.Context, cursor *mongo.Cursor, visit func(bson.Raw) error)
 // errEnough ends a visit early.
 var errEnough = errors.New("enough")
 
-// unionWith is the stage that adds what a pipeline on a collection gives.
+// unionWith is the stage that adds what a pipeline on a collection gives. MongoDB
+// refuses it in transactions.
 func unionWith(collection string, pipeline bson.A) bson.D {
 	return bson.D{{Key: "$unionWith", Value: bson.D{{Key: "coll", Value: collection}, {Key: "pipeline", Value: pipeline}}}}
 }

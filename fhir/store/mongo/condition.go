@@ -3,6 +3,7 @@ package mongo
 import (
 	"context"
 	"slices"
+	"strconv"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/mongo"
@@ -176,9 +177,10 @@ func (tx *transaction) answerSingle(ctx context.Context, chunk []*criteria) (boo
 }
 
 // answer asks conditions in one command, each for two resources, the first ones
-// in the order of pages. Those that need a Keep are asked one by one.
+// in the order of pages: a look-up each beside the clock, which is always there.
+// Those that need a Keep are asked one by one.
 func (tx *transaction) answer(ctx context.Context, chunk []*criteria) error {
-	pipeline := mongo.Pipeline{}
+	pipeline := mongo.Pipeline{atClock, {{Key: "$project", Value: bson.D{{Key: "_id", Value: 1}}}}}
 	for i, a := range chunk {
 		switch {
 		case a.sel.filter == nil:
@@ -187,46 +189,56 @@ func (tx *transaction) answer(ctx context.Context, chunk []*criteria) error {
 				return err
 			}
 		default:
-			part := bson.A{
-				bson.D{{Key: "$match", Value: a.sel.filter}},
-				bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
-				bson.D{{Key: "$limit", Value: 2}},
-				bson.D{{Key: "$project", Value: bson.D{{Key: "c", Value: bson.D{{Key: "$literal", Value: int32(i)}}}}}},
-			}
-			if len(pipeline) == 0 {
-				for _, stage := range part {
-					pipeline = append(pipeline, stage.(bson.D)) //nolint:forcetypeassert // made above
-				}
-			} else {
-				pipeline = append(pipeline, unionWith(resourcesName, part))
-			}
+			pipeline = append(pipeline, bson.D{{Key: "$lookup", Value: bson.D{
+				{Key: "from", Value: resourcesName},
+				{Key: "as", Value: "c" + strconv.Itoa(i)},
+				{Key: "pipeline", Value: bson.A{
+					bson.D{{Key: "$match", Value: a.sel.filter}},
+					bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}},
+					bson.D{{Key: "$limit", Value: 2}},
+					bson.D{{Key: "$project", Value: bson.D{{Key: "_id", Value: 1}}}},
+				}},
+			}}})
 		}
 	}
-	if len(pipeline) == 0 {
+	if len(pipeline) == 2 {
 		return nil
 	}
-	cursor, err := tx.s.ask(ctx, tx.s.resources, pipeline, 2*len(chunk))
+	cursor, err := tx.s.ask(ctx, tx.s.history, pipeline, 1)
 	if err != nil {
 		return err
 	}
-	return each(ctx, cursor, func(raw bson.Raw) error {
-		var d struct {
-			Key string `bson:"_id"`
-			C   int    `bson:"c"`
+	seen := false
+	err = each(ctx, cursor, func(raw bson.Raw) error {
+		seen = true
+		for i, a := range chunk {
+			var d []struct {
+				Key string `bson:"_id"`
+			}
+			found, err := raw.LookupErr("c" + strconv.Itoa(i))
+			if err != nil {
+				continue // not asked here
+			}
+			if err := found.Unmarshal(&d); err != nil {
+				return err
+			}
+			for _, one := range d {
+				a.found = append(a.found, one.Key)
+			}
 		}
-		if err := bson.Unmarshal(raw, &d); err != nil {
-			return err
-		}
-		chunk[d.C].found = append(chunk[d.C].found, d.Key)
 		return nil
 	})
+	if err == nil && !seen {
+		return damaged(historyName, clockID, errMissing)
+	}
+	return err
 }
 
 // answerKept asks one condition whose ranges have a Keep.
 func (tx *transaction) answerKept(ctx context.Context, a *criteria) error {
 	q := a.query
 	q.Count, q.Total = 2, search.TotalNone
-	p := &paging{s: tx.s, q: &q, sel: a.sel, collection: tx.s.history}
+	p := &paging{s: tx.s, q: &q, sel: a.sel, collection: tx.s.resources, inside: true}
 	if err := p.kept(ctx); err != nil {
 		return err
 	}

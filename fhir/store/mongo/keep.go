@@ -43,7 +43,7 @@ func (p *paging) kept(ctx context.Context) error {
 		if !more {
 			break
 		}
-		if p.at == 0 {
+		if p.at == 0 && !p.inside {
 			p.at = p.clock.Now // the rest as of the same moment
 		}
 	}
@@ -96,7 +96,7 @@ func (k *keeping) chunk(ctx context.Context) (more bool, err error) {
 	}
 	stages = append(stages, bson.D{{Key: "$limit", Value: limit}})
 	examined := 0
-	err = k.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, min(limit, 2*cheapRows), func(raw bson.Raw) error {
+	err = k.candidates(ctx, stages, min(limit, 2*cheapRows), func(raw bson.Raw) error {
 		examined++
 		if examined > k.s.opts.MaxCandidates && (k.sorted || k.counting) {
 			return tooCostly(k.s.opts.MaxCandidates)
@@ -114,6 +114,19 @@ func (k *keeping) chunk(ctx context.Context) (more bool, err error) {
 	}
 	k.counting = false // there are more than a cheap total may cost
 	return !k.more && k.q.Count > 0, nil
+}
+
+// candidates runs stages on resources: with the clock, or within a transaction,
+// which has a snapshot of its own, alone.
+func (p *paging) candidates(ctx context.Context, stages bson.A, n int, visit func(bson.Raw) error) error {
+	if !p.inside {
+		return p.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, n, visit)
+	}
+	cursor, err := p.s.ask(ctx, p.collection, stages, n)
+	if err != nil {
+		return err
+	}
+	return each(ctx, cursor, visit)
 }
 
 // take looks at one candidate.

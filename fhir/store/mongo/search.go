@@ -91,7 +91,8 @@ type paging struct {
 	s          *Store
 	q          *search.Query
 	sel        *selection
-	collection *mongo.Collection // history, as this page reads it
+	collection *mongo.Collection // history, as this page reads it; resources inside a transaction
+	inside     bool              // of a transaction
 	at         int64             // the logical time of the first page; 0 for now
 	last       hit               // the end of the page before; zero on the first
 

@@ -250,7 +250,7 @@ func decodeOne(result *mongo.SingleResult, into any) (ok bool, err error) {
 // ask runs a pipeline whose answer is expected to have up to n documents, so that
 // they come in one piece. It tells the server the deadline, which the driver does
 // not with what returns a cursor.
-func (s *Store) ask(ctx context.Context, c *mongo.Collection, pipeline mongo.Pipeline, n int) (*mongo.Cursor, error) {
+func (s *Store) ask(ctx context.Context, c *mongo.Collection, pipeline any, n int) (*mongo.Cursor, error) {
 	left := s.opts.Timeout
 	if deadline, has := ctx.Deadline(); has {
 		left = time.Until(deadline)

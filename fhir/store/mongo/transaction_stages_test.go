@@ -1,0 +1,101 @@
+package mongo
+
+import (
+	"context"
+	"regexp"
+	"slices"
+	"sync"
+	"testing"
+
+	"go.mongodb.org/mongo-driver/v2/event"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
+)
+
+// forbidden are the stages that MongoDB refuses in a transaction, with error
+// 263. The test engine takes them, so only this test can tell.
+//
+// https://www.mongodb.com/docs/manual/reference/operator/aggregation/unionWith/#restrictions,
+// https://www.mongodb.com/docs/manual/core/transactions-operations/
+var forbidden = []string{"$collStats", "$currentOp", "$indexStats", "$listSessions", "$merge", "$out", "$planCacheStats", "$unionWith"}
+
+// TestTransactionStages runs every kind of write and looks at what the driver
+// sends within transactions.
+func TestTransactionStages(t *testing.T) {
+	var mu sync.Mutex
+	seen, bad := 0, map[string]bool{}
+	stage := regexp.MustCompile(`"(\$[A-Za-z]+)"`)
+	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
+		if auto, ok := e.Command.Lookup("autocommit").BooleanOK(); !ok || auto {
+			return // not in a transaction
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		seen++
+		for _, m := range stage.FindAllStringSubmatch(e.Command.String(), -1) {
+			if slices.Contains(forbidden, m[1]) {
+				bad[e.CommandName+" with "+m[1]] = true
+			}
+		}
+	}}
+	s := openTest(t, testDatabase(t), Options{Monitor: monitor})
+	change := func(id string, method fhir.Method) store.Change {
+		return store.Change{
+			Key: fhir.Key{Type: "Patient", ID: id}, Method: method,
+			Body:    fhir.Body{Head: []byte(`{"resourceType":"Patient","id":"` + id + `","meta":{`), Tail: []byte(`}}`)},
+			Entries: []search.Entry{{Param: "name", Value: []byte("a" + id)}},
+		}
+	}
+	under := func(c store.Change, keep func([]byte) bool, values ...string) store.Change {
+		clause := search.Clause{Param: "name"}
+		for _, v := range values {
+			clause.Ranges = append(clause.Ranges, search.Range{From: []byte(v), To: []byte(v + "\x00"), Keep: keep})
+		}
+		c.Condition = &store.Condition{Query: search.Query{Types: []string{"Patient"}, Where: []search.Clause{clause}, Identity: "x"}}
+		return c
+	}
+	many := func(n int, prefix string) (changes []store.Change) {
+		for i := range n {
+			changes = append(changes, under(change(prefix+string(rune('a'+i)), fhir.Update), nil, prefix+string(rune('a'+i))+"?"))
+		}
+		return changes
+	}
+	for _, changes := range [][]store.Change{
+		{change("1", fhir.Create)},
+		{change("1", fhir.Update)},
+		{under(change("2", fhir.Create), nil, "nobody")},
+		{under(change("3", fhir.Create), nil, "nobody", "no-one")},
+		{under(change("4", fhir.Create), func([]byte) bool { return true }, "nobody")},
+		many(20, "m"),
+		{{Key: fhir.Key{Type: "Patient", ID: "1"}, Method: fhir.Delete}},
+	} {
+		if _, err := s.Write(t.Context(), changes); err != nil {
+			t.Fatal(err)
+		}
+	}
+	copyInto(t, s)
+	if seen == 0 {
+		t.Error("nothing was sent in a transaction")
+	}
+	for what := range bad {
+		t.Errorf("MongoDB refuses this in a transaction (error 263): %s", what)
+	}
+}
+
+// copyInto copies a store into another one that has the same monitor.
+func copyInto(t *testing.T, from *Store) {
+	t.Helper()
+	to := openTest(t, testDatabase(t), Options{Monitor: from.opts.Monitor})
+	versions, err := from.Export(t.Context(), store.Place{}, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := to.BeginImport(t.Context(), "a source"); err != nil {
+		t.Fatal(err)
+	}
+	if err := to.Import(t.Context(), versions); err != nil {
+		t.Fatal(err)
+	}
+}
