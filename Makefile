@@ -70,6 +70,7 @@ $(R4_EXAMPLES_DIR)/package/package.json:
 .PHONY: test-full
 test-full: ## the tests that read large sample sets, on the whole sets, without the race detector
 	go test -count=1 ./fhir/resource ./fhir/search
+	go test -count=1 -run '^TestFootprint$$' ./fhir/store/mongo
 
 .PHONY: test-mongo
 test-mongo: ## tests on MongoDB: STARLING_TEST_MONGODB_URI names a replica set to make databases in

@@ -50,6 +50,9 @@ const everyFile = 20
 // before it, as WiredTiger stores them:
 // https://source.wiredtiger.com/develop/file_formats.html#file_formats_compression
 func TestFootprint(t *testing.T) {
+	if raceEnabled {
+		t.Skip("a calculation without goroutines, 20 times slower under the race detector; make test-full runs it")
+	}
 	registry, err := search.NewRegistry()
 	if err != nil {
 		t.Fatal(err)
