@@ -95,16 +95,16 @@ func migrateKilled(t *testing.T, after time.Duration, args ...string) bool {
 func TestMigrate(t *testing.T) {
 	from := t.TempDir()
 	aPast(t, from, 2500)
-	migrateAndCompare(t, from, func() string { return filepath.Join(t.TempDir(), "copy") })
+	migrateAndCompare(t, from, 60*time.Millisecond, func() string { return filepath.Join(t.TempDir(), "copy") })
 }
 
-// migrateAndCompare kills a copy into a store that fresh names until one kill
-// has left a part, and then has it go on and end.
-func migrateAndCompare(t *testing.T, from string, fresh func() string) {
+// migrateAndCompare kills a copy into a store that fresh names, each time a step
+// later, until one kill has left a part, and then has it go on and end.
+func migrateAndCompare(t *testing.T, from string, step time.Duration, fresh func() string) {
 	t.Helper()
 	for attempt := range 20 {
 		to := fresh()
-		if !migrateKilled(t, time.Duration(attempt+1)*60*time.Millisecond, "--from", from, "--to", to) {
+		if !migrateKilled(t, time.Duration(attempt+1)*step, "--from", from, "--to", to) {
 			t.Fatal("the copy ended before it could be killed at all: make it larger")
 		}
 		if run := starling(t, "serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", to, "--log-format", "json"); run.code != exitFailed || !strings.Contains(run.stderr, "starling migrate") {

@@ -88,6 +88,14 @@ func isUnreachable(err error) bool {
 	return errors.As(err, &selection) || errors.As(err, &connection) || mongo.IsNetworkError(err)
 }
 
+// isUnselectable reports whether there was no server to talk to for as long as
+// serverSelectionTimeoutMS, which an election takes less than: who asks should
+// hear of it rather than wait for the end of the request.
+func isUnselectable(err error) bool {
+	var selection topology.ServerSelectionError
+	return errors.As(err, &selection)
+}
+
 // hasCode reports whether an error of the server has a code. While a connection
 // is made the driver wraps its own kind of error.
 func hasCode(err error, code int) bool {

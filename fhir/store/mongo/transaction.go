@@ -40,7 +40,7 @@ func (s *Store) transact(ctx context.Context, body func(ctx context.Context) err
 		if err == nil {
 			return nil
 		}
-		again := errors.Is(err, errAgain) || hasLabel(err, labelTransient)
+		again := errors.Is(err, errAgain) || hasLabel(err, labelTransient) && !isUnselectable(err)
 		if !again || attempt == maxAttempts || ctx.Err() != nil {
 			return err
 		}
