@@ -44,10 +44,10 @@ func (s *Store) Identity(context.Context) (string, error) {
 
 // Size counts the versions; see [store.Archive].
 func (s *Store) Size(ctx context.Context) (int64, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	n, err := s.countRows(tableHistory)
 	if err != nil {
 		return 0, s.internal(ctx, err, "counting versions")
@@ -57,10 +57,10 @@ func (s *Store) Size(ctx context.Context) (int64, error) {
 
 // Export returns versions behind a place; see [store.Archive].
 func (s *Store) Export(ctx context.Context, behind store.Place, limit int) ([]store.Version, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if limit < 1 || limit > maxExport {
 		return nil, fhir.Errorf(fhir.Invalid, "an export returns 1 to %d versions, not %d", maxExport, limit)
 	}
@@ -182,10 +182,10 @@ func (s *Store) refuseHalfCopy(dir string) error {
 
 // BeginImport makes the store the target of a copy; see [store.Archive].
 func (s *Store) BeginImport(ctx context.Context, source string) (store.Place, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return store.Place{}, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	s.commit.Lock()
 	defer s.commit.Unlock()
 	mark, err := s.importMark()
@@ -224,10 +224,10 @@ func (s *Store) importMark() (*importMark, error) {
 
 // EndImport makes the store an ordinary one; see [store.Archive].
 func (s *Store) EndImport(ctx context.Context) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := s.db.Delete(metaCopy, s.write); err != nil {
 		return s.internal(ctx, err, "ending a copy")
 	}
@@ -236,10 +236,10 @@ func (s *Store) EndImport(ctx context.Context) error {
 
 // Import writes versions as they are; see [store.Archive].
 func (s *Store) Import(ctx context.Context, versions []store.Version) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if len(versions) == 0 {
 		return nil
 	}
@@ -264,7 +264,7 @@ func (s *Store) Import(ctx context.Context, versions []store.Version) error {
 	in := importer{s: s, f: filler{batch: batch, now: now}, base: s.newest.t, tips: map[fhir.Key]*tip{}, changed: map[uint16]bool{}}
 	for i := range versions {
 		if ctx.Err() != nil {
-			return cancelled(ctx)
+			return store.Cancelled(ctx)
 		}
 		if err := in.add(&versions[i]); err != nil {
 			return s.internal(ctx, err, "importing")

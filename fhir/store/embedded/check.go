@@ -18,10 +18,10 @@ import (
 // counts with what is there and, if there is an Indexer, index entries and
 // compartments with bodies. Errors name documents by number, never by content.
 func (s *Store) Check(ctx context.Context) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	// A moment at which nothing is half-way between applied and visible.
 	s.commit.Lock()
 	snapshot, now := s.db.NewSnapshot(), s.newest
@@ -40,10 +40,10 @@ func (s *Store) Check(ctx context.Context) error {
 // Reindex makes the index anew from what is stored. Nothing else may use the
 // store meanwhile. It needs an Indexer.
 func (s *Store) Reindex(ctx context.Context) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if s.opts.Indexer == nil {
 		return fhir.Errorf(fhir.NotSupported, "there is nothing to make the index with")
 	}

@@ -22,10 +22,10 @@ import (
 // in it, since lastUpdated grows with logical time and an answer holds all
 // versions up to one logical time.
 func (s *Store) History(ctx context.Context, h store.HistoryQuery) (*search.Page, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if h.Count < 1 || h.Count > maxPage {
 		return nil, fhir.Errorf(fhir.Invalid, "a page of history has 1 to %d versions, not %d", maxPage, h.Count)
 	}

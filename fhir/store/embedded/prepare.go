@@ -34,29 +34,12 @@ type change struct {
 // check refuses what no store may keep and returns the change with its entries
 // in order.
 func (s *Store) check(c *store.Change) (*change, error) {
-	if _, err := fhir.ParseKey(c.Key.Type, c.Key.ID); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
-	}
-	if methodNumber(c.Method) == 0 {
-		return nil, fhir.Errorf(fhir.Invalid, "%q is no method a version can come from", c.Method)
 	}
 	ready := &change{Change: c}
 	if c.Method == fhir.Delete {
 		return ready, nil
-	}
-	if size := len(c.Body.Head) + len(c.Body.Tail); size == 0 {
-		return nil, fhir.Errorf(fhir.Invalid, "%s has no body", c.Key)
-	} else if size > store.MaxResourceBytes {
-		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d bytes; at most %d are allowed", c.Key, size, store.MaxResourceBytes)
-	}
-	if len(c.Entries) > store.MaxEntries {
-		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d index entries; at most %d are allowed", c.Key, len(c.Entries), store.MaxEntries)
-	}
-	for i := range c.Entries {
-		if size := len(c.Entries[i].Value); size > store.MaxEntryBytes {
-			return nil, fhir.Errorf(fhir.TooLarge, "%s has an index entry of %d bytes under %q; at most %d are allowed",
-				c.Key, size, c.Entries[i].Param, store.MaxEntryBytes)
-		}
 	}
 	ready.patients = slices.Compact(slices.Sorted(slices.Values(c.Patients)))
 	return ready, nil
@@ -229,7 +212,7 @@ func (s *Store) prepareAll(ctx context.Context, changes []*change) (uint64, erro
 	}
 	for i, c := range changes {
 		if ctx.Err() != nil {
-			return 0, cancelled(ctx)
+			return 0, store.Cancelled(ctx)
 		}
 		if err := s.prepare(c, heads[i]); err != nil {
 			return 0, err

@@ -24,10 +24,10 @@ func (s *Store) ReadVersion(ctx context.Context, key fhir.Key, version int64) (*
 
 // read returns a version, with 0 the newest one that is visible.
 func (s *Store) read(ctx context.Context, key fhir.Key, version int64) (*fhir.Resource, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	absent := fhir.Errorf(fhir.NotFound, "%s is not known", key)
 	if version != 0 {
 		absent = fhir.Errorf(fhir.NotFound, "%s has no version %d", key, version)

@@ -265,7 +265,7 @@ func TestCursorsTellNothing(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i := cursorHead; i+8 <= len(b); i++ {
+		for i := 1; i+8 <= len(b); i++ {
 			if seen[string(b[i:i+8])] {
 				t.Fatal("two cursors have a piece in common")
 			}
@@ -280,7 +280,7 @@ func TestCursorsTellNothing(t *testing.T) {
 		}
 	}
 	// A cursor as mark 1 was: signed only.
-	for _, size := range []int{20, 30, cursorSize} {
+	for _, size := range []int{20, 30, base64.RawURLEncoding.DecodedLen(s.cursors().Len())} {
 		old := make([]byte, size)
 		old[0] = 1
 		if _, err := s.openPlace(base64.RawURLEncoding.EncodeToString(old), "q"); fhir.KindOf(err) != fhir.Invalid {

@@ -24,10 +24,10 @@ type found struct {
 
 // Search answers a query; see [store.Store].
 func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if q.Count < 0 || q.Count > maxPage {
 		return nil, fhir.Errorf(fhir.Invalid, "a page has 0 to %d resources, not %d", maxPage, q.Count)
 	}
@@ -45,7 +45,7 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 	defer snapshot.Close() //nolint:errcheck // it only gives memory back
 	// In this order: what is swept from now on is still in the snapshot.
 	if from.t < s.swept.Load() {
-		return nil, expired()
+		return nil, store.Expired()
 	}
 	v := &view{ctx: ctx, r: snapshot, t: from.t}
 	if q.Cursor == "" && q.Total != search.TotalNone && len(q.Where) == 0 {

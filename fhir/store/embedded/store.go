@@ -71,7 +71,7 @@ type Store struct {
 	secret []byte
 
 	tuning tuning
-	gate   gate
+	gate   store.Gate
 	disk   diskGuard
 	// visible is what readers see: the newest durable moment.
 	visible atomic.Pointer[moment]
@@ -297,10 +297,10 @@ func get(r pebble.Reader, key []byte) ([]byte, error) {
 
 // Ping returns nil if the store can answer.
 func (s *Store) Ping(ctx context.Context) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if _, err := s.meta(metaState); err != nil {
 		return unreadable(err, "the store cannot be read")
 	}
@@ -309,7 +309,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for what is under way and releases the folder.
 func (s *Store) Close() error {
-	if !s.gate.shut() {
+	if !s.gate.Shut() {
 		return fhir.Errorf(fhir.Unavailable, "the store is closed")
 	}
 	close(s.stop)
@@ -327,10 +327,10 @@ func (s *Store) Close() error {
 // Compact rewrites the folder to its smallest and fastest form. It takes about
 // as long as loading the data did; reads and writes go on meanwhile.
 func (s *Store) Compact(ctx context.Context) error {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if err := s.db.Flush(); err != nil {
 		return s.internal(ctx, err, "flushing the store")
 	}
@@ -356,9 +356,9 @@ func (s *Store) Stats() Stats {
 			stats.Resources[s.types.name(uint16(typ))] = n
 		}
 	}
-	if s.gate.enter(context.Background()) == nil {
+	if s.gate.Enter(context.Background()) == nil {
 		stats.DiskBytes = s.db.Metrics().DiskSpaceUsage()
-		s.gate.leave()
+		s.gate.Leave()
 	}
 	return stats
 }
@@ -366,17 +366,13 @@ func (s *Store) Stats() Stats {
 // internal turns an error of pebble's, or of the context, into ours.
 func (s *Store) internal(ctx context.Context, err error, doing string) error {
 	if ctx.Err() != nil {
-		return cancelled(ctx)
+		return store.Cancelled(ctx)
 	}
 	var known *fhir.Error
 	if errors.As(err, &known) {
 		return err
 	}
 	return unreadable(err, "%s", doing)
-}
-
-func cancelled(ctx context.Context) error {
-	return fhir.Wrap(fhir.Timeout, ctx.Err(), "the request was cancelled or ran out of time")
 }
 
 // unreadable makes an error of one of pebble's. A damaged folder and a full

@@ -6,6 +6,8 @@ import (
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
+
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // view is what one search sees: the store at one logical time. It owns the
@@ -26,7 +28,7 @@ type view struct {
 func (v *view) step() bool {
 	v.rows++
 	if v.rows&1023 == 0 && v.err == nil && v.ctx.Err() != nil {
-		v.err = cancelled(v.ctx)
+		v.err = store.Cancelled(v.ctx)
 	}
 	return v.err == nil
 }

@@ -17,10 +17,10 @@ const lastUpdatedParam = "_lastUpdated"
 
 // Write applies all changes or none; see [store.Store].
 func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Resource, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	if len(changes) == 0 {
 		return nil, nil
 	}
@@ -79,7 +79,7 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 		return nil, false, fhir.Wrap(fhir.Unavailable, s.failed, "the disk refused an earlier write; free or replace it and start again")
 	}
 	if ctx.Err() != nil {
-		return nil, false, cancelled(ctx)
+		return nil, false, store.Cancelled(ctx)
 	}
 	work := false
 	for i, c := range changes {

@@ -25,10 +25,10 @@ const checkChunk = 50
 // may go on writing meanwhile. What both collections hold of one version but
 // disagree about is reported and left alone.
 func (s *Store) Check(ctx context.Context, repair bool, report func(store.Finding)) (int64, error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return 0, err
 	}
-	defer s.gate.leave()
+	defer s.gate.Leave()
 	c := &checking{s: s, repair: repair, report: report, counts: map[string]int64{}}
 	if err := c.run(ctx); err != nil {
 		return c.looked, fault(ctx, err, "checking the store")

@@ -15,6 +15,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/connstring"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // minWireVersion is that of MongoDB 5.0, the first with snapshot reads outside
@@ -105,7 +106,7 @@ func (s *Store) findServer(ctx context.Context) error {
 // URI calls a replica set is told apart: the driver never selects it.
 func (s *Store) unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil && !isUnreachable(err) {
-		return cancelled(ctx)
+		return store.Cancelled(ctx)
 	}
 	for _, code := range []int{13, 18, 8000} {
 		if hasCode(err, code) {

@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/x/mongo/driver/topology"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // The labels that the driver and the server put on errors.
@@ -44,7 +45,7 @@ func fault(ctx context.Context, err error, doing string) error {
 		return nil
 	}
 	if ctx.Err() != nil {
-		return cancelled(ctx)
+		return store.Cancelled(ctx)
 	}
 	var known *fhir.Error
 	if errors.As(err, &known) {
@@ -69,10 +70,6 @@ func fault(ctx context.Context, err error, doing string) error {
 		return fhir.Wrap(fhir.Timeout, err, "%s: the database did not answer in time", doing)
 	}
 	return fhir.Wrap(fhir.Internal, err, "%s", doing)
-}
-
-func cancelled(ctx context.Context) error {
-	return fhir.Wrap(fhir.Timeout, ctx.Err(), "the request was cancelled or ran out of time")
 }
 
 // hasLabel reports whether an error has a label.

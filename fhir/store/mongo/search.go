@@ -40,7 +40,7 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 			return nil, err
 		}
 		if s.opts.Clock().UnixMilli()-from.moment > s.opts.PageLifetime.Milliseconds() {
-			return nil, expired()
+			return nil, store.Expired()
 		}
 	}
 	page, err := s.search(ctx, &q, from, identity)
@@ -115,7 +115,7 @@ func (p *paging) run(ctx context.Context) error {
 			return err
 		}
 		if p.clock.Swept > p.at && p.at > 0 {
-			return expired()
+			return store.Expired()
 		}
 		if len(p.q.Types) > 0 || !p.clock.moreThan(types) {
 			return nil

@@ -140,7 +140,7 @@ func (p *paging) sortedBehind(ctx context.Context) error {
 	case err != nil:
 		return err
 	case start == nil || p.clock.Swept > p.at:
-		return expired()
+		return store.Expired()
 	}
 	// The clock was read; what is swept from now on is still there for a while.
 	seen := p.clock

@@ -91,7 +91,7 @@ type Store struct {
 	secret                   []byte
 	indexHash                string
 	codec                    codec
-	gate                     gate
+	gate                     store.Gate
 
 	// queue is where Writes wait for the committer.
 	queue chan *pending
@@ -175,14 +175,14 @@ func (s *Store) disconnect() {
 
 // enter lets a call in and gives it a deadline, so that no command is without one.
 func (s *Store) enter(ctx context.Context) (context.Context, func(), error) {
-	if err := s.gate.enter(ctx); err != nil {
+	if err := s.gate.Enter(ctx); err != nil {
 		return nil, nil, err
 	}
 	if _, has := ctx.Deadline(); has {
-		return ctx, s.gate.leave, nil
+		return ctx, s.gate.Leave, nil
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	return ctx, func() { cancel(); s.gate.leave() }, nil
+	return ctx, func() { cancel(); s.gate.Leave() }, nil
 }
 
 // Ping returns nil if the store can answer.
@@ -194,7 +194,7 @@ func (s *Store) Ping(ctx context.Context) error {
 	defer leave()
 	if err := s.db.RunCommand(ctx, bson.D{{Key: "ping", Value: 1}}).Err(); err != nil {
 		if ctx.Err() != nil {
-			return cancelled(ctx)
+			return store.Cancelled(ctx)
 		}
 		return fhir.Wrap(fhir.Unavailable, err, "the database does not answer")
 	}
@@ -203,7 +203,7 @@ func (s *Store) Ping(ctx context.Context) error {
 
 // Close waits for what is under way and closes all connections.
 func (s *Store) Close() error {
-	if !s.gate.shut() {
+	if !s.gate.Shut() {
 		return fhir.Errorf(fhir.Unavailable, "the store is closed")
 	}
 	s.end()

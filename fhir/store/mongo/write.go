@@ -71,13 +71,13 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 	select {
 	case s.queue <- p:
 	case <-ctx.Done():
-		return nil, cancelled(ctx)
+		return nil, store.Cancelled(ctx)
 	}
 	select {
 	case <-p.done:
 	case <-ctx.Done():
 		if p.taken.CompareAndSwap(false, true) {
-			return nil, cancelled(ctx)
+			return nil, store.Cancelled(ctx)
 		}
 		<-p.done // its transaction is under way and knows the context
 	}
@@ -86,31 +86,12 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 
 // prepare refuses what no store may keep and returns the change made ready.
 func prepare(c *store.Change) (*change, error) {
-	if _, err := fhir.ParseKey(c.Key.Type, c.Key.ID); err != nil {
+	if err := c.Check(); err != nil {
 		return nil, err
-	}
-	switch c.Method {
-	case fhir.Create, fhir.Update, fhir.Patch, fhir.Delete:
-	default:
-		return nil, fhir.Errorf(fhir.Invalid, "%q is no method a version can come from", c.Method)
 	}
 	ready := &change{Change: c, key: c.Key.String()}
 	if c.Method == fhir.Delete {
 		return ready, nil
-	}
-	if size := len(c.Body.Head) + len(c.Body.Tail); size == 0 {
-		return nil, fhir.Errorf(fhir.Invalid, "%s has no body", c.Key)
-	} else if size > store.MaxResourceBytes {
-		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d bytes; at most %d are allowed", c.Key, size, store.MaxResourceBytes)
-	}
-	if len(c.Entries) > store.MaxEntries {
-		return nil, fhir.Errorf(fhir.TooLarge, "%s has %d index entries; at most %d are allowed", c.Key, len(c.Entries), store.MaxEntries)
-	}
-	for i := range c.Entries {
-		if size := len(c.Entries[i].Value); size > store.MaxEntryBytes {
-			return nil, fhir.Errorf(fhir.TooLarge, "%s has an index entry of %d bytes under %q; at most %d are allowed",
-				c.Key, size, c.Entries[i].Param, store.MaxEntryBytes)
-		}
 	}
 	ready.patients = slices.Compact(slices.Sorted(slices.Values(c.Patients)))
 	ready.ix = elements(c.Key.Type, c.Entries)
