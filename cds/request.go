@@ -128,22 +128,13 @@ func noObject(err error, otherwise string) string {
 
 // colons counts the members of an object in valid JSON, those of one name too.
 func colons(object []byte) int {
-	n, level, quoted := 0, 0, false
-	for i := 0; i < len(object); i++ {
-		switch c := object[i]; {
-		case quoted && c == '\\':
-			i++
-		case c == '"':
-			quoted = !quoted
-		case quoted:
-		case c == '{' || c == '[':
-			level++
-		case c == '}' || c == ']':
-			level--
-		case c == ':' && level == 1:
+	n := 0
+	structure(object, func(c byte, level int) bool {
+		if c == ':' && level == 1 {
 			n++
 		}
-	}
+		return true
+	})
 	return n
 }
 
@@ -240,27 +231,45 @@ func isUUID(s string) bool {
 	return true
 }
 
-// depth returns how deep objects and arrays are nested in JSON, reading it once
-// and keeping nothing. It stops counting just above MaxDepth.
+// depth returns how deep objects and arrays are nested in JSON. It stops counting
+// just above MaxDepth.
 func depth(data []byte) int {
-	level, deepest, quoted := 0, 0, false
+	deepest := 0
+	structure(data, func(_ byte, level int) bool {
+		deepest = max(deepest, level)
+		return deepest <= MaxDepth
+	})
+	return deepest
+}
+
+// structure reads JSON once, keeping nothing, and visits its braces, brackets and
+// colons, with how many objects and arrays each is inside of, its own too, until
+// visit returns false.
+func structure(data []byte, visit func(c byte, level int) bool) {
+	level, quoted := 0, false
 	for i := 0; i < len(data); i++ {
-		switch c := data[i]; {
+		c := data[i]
+		switch {
 		case quoted && c == '\\':
 			i++
+			continue
 		case c == '"':
 			quoted = !quoted
+			continue
 		case quoted:
+			continue
 		case c == '{' || c == '[':
 			level++
-			if deepest = max(deepest, level); deepest > MaxDepth {
-				return deepest
-			}
-		case c == '}' || c == ']':
+		case c != '}' && c != ']' && c != ':':
+			continue
+		}
+		if !visit(c, level) {
+			return
+		}
+		if c == '}' || c == ']' {
 			level--
 		}
 	}
-	return deepest
 }
 
 // syntax says where JSON is broken, without quoting it.
