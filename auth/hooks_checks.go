@@ -19,14 +19,7 @@ import (
 const maxHookLifetime = 15 * time.Minute
 
 // hookCheck is one row of the table of what a client's token must be.
-type hookCheck struct {
-	name string
-	// needs are the checks without which this one makes no sense.
-	needs []string
-	// run returns what was found, for a report. Neither this nor the error may
-	// hold what names people.
-	run func(ctx context.Context, h *Hooks, e *hookExamination) (detail string, err error)
-}
+type hookCheck = row[*Hooks, hookExamination]
 
 // hookSignature is the check after which a token is its client's own word.
 const hookSignature = "signature"
@@ -37,24 +30,25 @@ const hookSignature = "signature"
 //
 // https://cds-hooks.hl7.org/2.0/#trusting-cds-clients
 func hookChecks() []hookCheck {
+	const no = fhir.Unauthenticated
 	form, signed := []string{"form"}, []string{hookSignature}
 	return []hookCheck{
-		{"form", nil, hookForm},
-		{"header", form, hookHeader},
-		{"type", form, hookType},
-		{"issuer", form, hookIssuer},
-		{"algorithm", []string{"issuer"}, hookAlgorithm},
-		{"jku", []string{"issuer"}, hookJKU},
-		{"keys", []string{"header", "type", "algorithm", "jku"}, hookKeys},
-		{"kid", []string{"keys"}, hookKeyID},
-		{hookSignature, []string{"kid"}, hookSigned},
-		{"audience", []string{"issuer"}, hookAudience},
-		{"expiry", form, hookExpiry},
-		{"not-before", form, hookNotBefore},
-		{"issued-at", form, hookIssuedAt},
-		{"lifetime", []string{"expiry", "issued-at"}, hookLifetime},
-		{"jti", form, hookTokenID},
-		{"replay", append([]string{"audience", "lifetime", "not-before", "jti"}, signed...), hookReplay},
+		{"form", nil, no, hookForm},
+		{"header", form, no, hookHeader},
+		{"type", form, no, hookType},
+		{"issuer", form, no, hookIssuer},
+		{"algorithm", []string{"issuer"}, no, hookAlgorithm},
+		{"jku", []string{"issuer"}, no, hookJKU},
+		{"keys", []string{"header", "type", "algorithm", "jku"}, no, hookKeys},
+		{"kid", []string{"keys"}, no, hookKeyID},
+		{hookSignature, []string{"kid"}, no, hookSigned},
+		{"audience", []string{"issuer"}, no, hookAudience},
+		{"expiry", form, no, hookExpiry},
+		{"not-before", form, no, hookNotBefore},
+		{"issued-at", form, no, hookIssuedAt},
+		{"lifetime", []string{"expiry", "issued-at"}, no, hookLifetime},
+		{"jti", form, no, hookTokenID},
+		{"replay", append([]string{"audience", "lifetime", "not-before", "jti"}, signed...), no, hookReplay},
 	}
 }
 
@@ -76,30 +70,11 @@ type hookExamination struct {
 // examine runs the checks: until the first failure, or all of them for a report.
 func (h *Hooks) examine(ctx context.Context, e *hookExamination, all bool) ([]Check, *hookRefusal) {
 	e.report = all
-	var first *hookRefusal
-	var done []Check
-	passed := make(map[string]bool, len(h.checks))
-	for _, c := range h.checks {
-		if missing := slices.IndexFunc(c.needs, func(name string) bool { return !passed[name] }); missing >= 0 {
-			done = append(done, Check{Name: c.name, Skipped: true, Detail: "not checked, because the check " + c.needs[missing] + " has failed"})
-			continue
-		}
-		detail, err := c.run(ctx, h, e)
-		passed[c.name] = err == nil
-		if err != nil {
-			detail = err.Error()
-			if first == nil {
-				first = e.refusal(c.name, err, passed[hookSignature])
-			}
-			if !all {
-				return nil, first
-			}
-		}
-		if all {
-			done = append(done, Check{Name: c.name, OK: err == nil, Detail: detail})
-		}
+	done, passed, failed, err := runChecks(ctx, h.checks, h, e, all)
+	if failed == nil {
+		return done, nil
 	}
-	return done, first
+	return done, e.refusal(failed.name, err, passed[hookSignature])
 }
 
 // refusal says for the log which check failed, and why if that cannot be what a

@@ -24,16 +24,7 @@ const (
 )
 
 // check is one row of the table of what an access token must be.
-type check struct {
-	name string
-	// needs are the checks without which this one makes no sense.
-	needs []string
-	// kind is that of the answer if the check fails.
-	kind fhir.Kind
-	// run returns what was found, for a report. Neither this nor the error may
-	// hold what names people.
-	run func(ctx context.Context, v *Verifier, e *examination) (detail string, err error)
-}
+type check = row[*Verifier, examination]
 
 // checks are all checks of an access token in their order. Requests and reports
 // both run them, so they cannot differ.
@@ -91,30 +82,11 @@ func (e expiredError) Error() string { return e.text }
 // examine runs the checks: until the first failure, or all of them for a report.
 func (v *Verifier) examine(ctx context.Context, token string, all bool) (*examination, []Check, *refusal) {
 	e := &examination{token: token, now: v.clock()}
-	var first *refusal
-	var done []Check
-	passed := make(map[string]bool, len(v.checks))
-	for _, c := range v.checks {
-		if missing := slices.IndexFunc(c.needs, func(name string) bool { return !passed[name] }); missing >= 0 {
-			done = append(done, Check{Name: c.name, Skipped: true, Detail: "not checked, because the check " + c.needs[missing] + " has failed"})
-			continue
-		}
-		detail, err := c.run(ctx, v, e)
-		if err != nil {
-			detail = err.Error()
-			if first == nil {
-				first = &refusal{check: c, issuer: e.issuer, err: err}
-			}
-			if !all {
-				return e, nil, first
-			}
-		}
-		passed[c.name] = err == nil
-		if all {
-			done = append(done, Check{Name: c.name, OK: err == nil, Detail: detail})
-		}
+	done, _, failed, err := runChecks(ctx, v.checks, v, e, all)
+	if failed == nil {
+		return e, done, nil
 	}
-	return e, done, first
+	return e, done, &refusal{check: *failed, issuer: e.issuer, err: err}
 }
 
 func checkLength(_ context.Context, _ *Verifier, e *examination) (string, error) {
