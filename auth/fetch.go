@@ -125,10 +125,26 @@ func (t boundedTransport) RoundTrip(req *http.Request) (*http.Response, error) {
 	}
 	if resp.StatusCode != http.StatusOK && (resp.StatusCode < 300 || resp.StatusCode > 399) {
 		resp.Body.Close()
-		return nil, fmt.Errorf("the answer is %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
+		return nil, noDocument(resp.StatusCode)
 	}
 	resp.Body = &boundedBody{ReadCloser: resp.Body, left: maxDocument}
 	return resp, nil
+}
+
+// answerError says what is wrong with an answer that will be no other one soon.
+type answerError string
+
+// Error returns the text for the log.
+func (e answerError) Error() string { return string(e) }
+
+// noDocument is the error about an answer by its status: an answerError, unless
+// the status says that another try may have another outcome.
+func noDocument(status int) error {
+	text := fmt.Sprintf("the answer is %d %s", status, http.StatusText(status))
+	if status >= http.StatusInternalServerError || status == http.StatusTooManyRequests || status == http.StatusRequestTimeout {
+		return errors.New(text)
+	}
+	return answerError(text)
 }
 
 type boundedBody struct {
@@ -139,12 +155,12 @@ type boundedBody struct {
 // Read is [io.Reader].
 func (b *boundedBody) Read(p []byte) (int, error) {
 	if b.left < 0 {
-		return 0, fmt.Errorf("the answer is longer than %d bytes", maxDocument)
+		return 0, answerError(fmt.Sprintf("the answer is longer than %d bytes", maxDocument))
 	}
 	p = p[:min(len(p), b.left+1)] // one more shows that there is more
 	n, err := b.ReadCloser.Read(p)
 	if b.left -= n; b.left < 0 {
-		return 0, fmt.Errorf("the answer is longer than %d bytes", maxDocument)
+		return 0, answerError(fmt.Sprintf("the answer is longer than %d bytes", maxDocument))
 	}
 	return n, err
 }
@@ -154,10 +170,10 @@ func (b *boundedBody) Read(p []byte) (int, error) {
 func sameOrigin(req *http.Request, via []*http.Request) error {
 	first := via[0].URL
 	if req.URL.Scheme != first.Scheme || req.URL.Host != first.Host {
-		return errors.New("it redirects to another server, which is not followed; configure the final address")
+		return answerError("it redirects to another server, which is not followed; configure the final address")
 	}
 	if len(via) > maxRedirects {
-		return fmt.Errorf("it redirects more than %d times", maxRedirects)
+		return answerError(fmt.Sprintf("it redirects more than %d times", maxRedirects))
 	}
 	return nil
 }

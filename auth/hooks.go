@@ -156,7 +156,7 @@ func (h *Hooks) party(client HookClient, logger *slog.Logger) (*hookParty, error
 		return party, nil
 	}
 	for _, address := range client.JKUs {
-		party.remote[address] = newRemoteKeys("hook client "+client.Name+", "+address, h.fetch, at(address), h.clock, logger)
+		party.remote[address] = newRemoteKeys("hook client "+client.Name+", "+address, "its calls are answered 401", h.fetch, at(address), h.clock, logger)
 	}
 	return party, nil
 }
@@ -200,18 +200,7 @@ func (h *Hooks) Run(ctx context.Context) error {
 	var running sync.WaitGroup
 	for _, party := range h.parties {
 		for _, keys := range party.remote {
-			running.Go(func() {
-				for ctx.Err() == nil {
-					_ = keys.refresh(ctx) // logged where it fails
-					// What the clock says can be off by hours, so the pause is bounded.
-					pause := time.NewTimer(min(max(keys.next().Sub(h.clock()), minRetry), maxFresh))
-					select {
-					case <-pause.C:
-					case <-ctx.Done():
-						pause.Stop()
-					}
-				}
-			})
+			running.Go(func() { repeatedly(ctx, h.clock, keys.refresh) })
 		}
 	}
 	running.Wait()

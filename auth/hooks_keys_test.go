@@ -63,8 +63,8 @@ func TestAddressOfKeysThatIsDown(t *testing.T) {
 	w := newHookWorld(t)
 	w.ehr.SetDown(true)
 	_, err := w.call(w.token(nil))
-	if checkOf(err) != "keys" || !strings.Contains(err.Error(), "client ehr") {
-		t.Errorf("down from the start: %v", err)
+	if checkOf(err) != "keys" || !strings.Contains(err.Error(), "client ehr") || !strings.Contains(w.logged(), "its calls are answered 401") {
+		t.Errorf("down from the start: %v\n%s", err, w.logged())
 	}
 	w.ehr.SetDown(false)
 	w.now.Add(31)
@@ -325,15 +325,20 @@ func TestUsedTokensAgainstAModel(t *testing.T) {
 // Run learns keys before anybody calls, and ends with its context.
 func TestRunLearnsKeysBeforehand(t *testing.T) {
 	w := newHookWorld(t)
+	asked := make(chan struct{}, 1)
+	w.ehr.Handle(authtest.KeysPath, func(rw http.ResponseWriter, _ *http.Request) {
+		_, _ = rw.Write(w.ehr.KeySet())
+		select {
+		case asked <- struct{}{}:
+		default:
+		}
+	})
 	ctx, stop := context.WithCancel(t.Context())
 	done := make(chan error)
 	go func() { done <- w.Run(ctx) }()
-	deadline := time.Now().Add(10 * time.Second)
-	for w.ehr.Requests(authtest.KeysPath) == 0 {
-		if time.Now().After(deadline) {
-			t.Fatal("no keys were asked for")
-		}
-		time.Sleep(time.Millisecond)
+	<-asked // by nobody who calls
+	if _, err := w.call(w.token(nil)); err != nil || w.ehr.Requests(authtest.KeysPath) != 1 {
+		t.Errorf("a call: %v, and the keys were asked for %d times", err, w.ehr.Requests(authtest.KeysPath))
 	}
 	stop()
 	if err := <-done; err != nil {

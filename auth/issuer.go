@@ -33,7 +33,11 @@ type issuer struct {
 	metadata *metadata // nil until the issuer has answered
 	learned  time.Time
 	smart    *metadata // of its SMART document; nil if it has none
-	asked    time.Time // for its SMART document
+
+	// Of the fetches of its SMART document, which are one after the other.
+	smartDue      time.Time
+	smartFailures int // in a row
+	logger        *slog.Logger
 }
 
 // metadata is what an issuer says about itself.
@@ -60,8 +64,8 @@ type metadata struct {
 }
 
 func newIssuer(name string, fetch *fetcher, clock func() time.Time, logger *slog.Logger) *issuer {
-	i := &issuer{name: name, fetch: fetch, clock: clock}
-	i.keys = newRemoteKeys(name, fetch, i.locate, clock, logger)
+	i := &issuer{name: name, fetch: fetch, clock: clock, logger: logger}
+	i.keys = newRemoteKeys(name, "its tokens are answered 503", fetch, i.locate, clock, logger)
 	return i
 }
 
@@ -167,27 +171,31 @@ func (i *issuer) discover(ctx context.Context) (*metadata, error) {
 	return &found, nil
 }
 
-// learnSMART fetches the issuer's SMART document, if it has one, now and then.
-func (i *issuer) learnSMART(ctx context.Context) {
-	i.mu.Lock()
+// learnSMART fetches the issuer's SMART document if it is time to, and returns
+// when it is again: soon if the issuer did not answer, in an hour if it did, also
+// if it has none, as most. It is not for several goroutines.
+func (i *issuer) learnSMART(ctx context.Context) (next time.Time) {
 	now := i.clock()
-	recent := !i.asked.IsZero() && now.Sub(i.asked) < relearn
-	if !recent {
-		i.asked = now
-	}
-	i.mu.Unlock()
-	if recent {
-		return
+	if now.Before(i.smartDue) {
+		return i.smartDue
 	}
 	body, _, err := i.fetch.get(ctx, strings.TrimSuffix(i.name, "/")+smartPath)
-	if err != nil {
-		return // most issuers have none
+	if err != nil && ctx.Err() == nil && !errors.As(err, new(answerError)) {
+		i.smartFailures++
+		if i.smartFailures == 1 { // not at every try
+			i.logger.Warn("cannot get what the issuer offers to apps", "issuer", i.name, "error", err,
+				"meanwhile", "smart-configuration has what is known from before and from its discovery document")
+		}
+		i.smartDue = now.Add(backoff(i.smartFailures))
+		return i.smartDue
 	}
+	i.smartFailures, i.smartDue = 0, now.Add(relearn)
 	var smart metadata
-	if err := json.Unmarshal(body, &smart); err != nil {
-		return
+	if err != nil || json.Unmarshal(body, &smart) != nil {
+		return i.smartDue
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
 	i.smart = &smart
+	return i.smartDue
 }

@@ -8,10 +8,10 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
-
-	"go.uber.org/goleak"
 
 	"github.com/starling-fhir/starling/auth/authtest"
 	"github.com/starling-fhir/starling/fhir"
@@ -79,7 +79,7 @@ func TestAllKeysWithdrawn(t *testing.T) {
 			if err := s.bearer(kept); fhir.KindOf(err) != fhir.Unauthenticated {
 				t.Errorf("a kept token when there are new keys: %v", err)
 			}
-			if !strings.Contains(s.logs.String(), "no key that can be used") {
+			if text := s.logs.String(); !strings.Contains(text, "no key that can be used") || !strings.Contains(text, "its tokens are answered 503") || strings.Contains(text, "are used until") {
 				t.Errorf("the log does not say it:\n%s", s.logs)
 			}
 		})
@@ -195,6 +195,9 @@ func TestAnIssuerThatIsDownAtStart(t *testing.T) {
 	if n := strings.Count(s.logs.String(), "cannot get keys"); n != 1 {
 		t.Errorf("the log says %d times that the keys cannot be had, want once:\n%s", n, s.logs)
 	}
+	if !strings.Contains(s.logs.String(), `"meanwhile":"its tokens are answered 503"`) {
+		t.Errorf("the log does not say what that means:\n%s", s.logs)
+	}
 	i.SetDown(false)
 	s.clock.Advance(maxRetry)
 	if err := s.bearer(i.Token(claims())); err != nil {
@@ -217,6 +220,10 @@ func TestAnIssuerThatIsDownLater(t *testing.T) {
 	if err := s.bearer(i.Token(claims())); err != nil {
 		t.Errorf("a new token while the issuer is down: %v", err)
 	}
+	until := s.clock.Now().Add(time.Minute).Format(time.RFC3339)
+	if !strings.Contains(s.logs.String(), `"meanwhile":"the known keys are used until `+until+`"`) || strings.Contains(s.logs.String(), "503") {
+		t.Errorf("the log does not say that the known keys are used until %s:\n%s", until, s.logs)
+	}
 	asked := i.Requests(authtest.KeysPath)
 	for range 20 {
 		if err := s.bearer(i.Token(claims(), authtest.KeyID("new"))); fhir.KindOf(err) != fhir.Unavailable {
@@ -235,6 +242,9 @@ func TestAnIssuerThatIsDownLater(t *testing.T) {
 			t.Errorf("after the keys ceased to count: %v", err)
 		}
 	}
+	if !strings.Contains(s.logs.String(), `"meanwhile":"its tokens are answered 503"`) || strings.Count(s.logs.String(), "cannot get keys") != 2 {
+		t.Errorf("the log does not say, once, that the keys ceased to count:\n%s", s.logs)
+	}
 	i.SetDown(false)
 	s.clock.Advance(maxRetry)
 	if err := s.bearer(long); err != nil {
@@ -242,41 +252,78 @@ func TestAnIssuerThatIsDownLater(t *testing.T) {
 	}
 }
 
+// within answers as issuers do, without a network, so that a test can have a time
+// of its own.
+type within func(*http.Request) (*http.Response, error)
+
+// RoundTrip is [http.RoundTripper].
+func (w within) RoundTrip(req *http.Request) (*http.Response, error) { return w(req) }
+
+// documents answers with what an issuer publishes.
+func documents(i *authtest.Issuer, req *http.Request) (*http.Response, error) {
+	rec := httptest.NewRecorder()
+	rec.Header().Set("Content-Type", "application/json")
+	switch req.URL.Path {
+	case authtest.DiscoveryPath:
+		if err := json.NewEncoder(rec).Encode(i.Metadata()); err != nil {
+			return nil, err
+		}
+	case authtest.KeysPath:
+		rec.Body.Write(i.KeySet())
+	case smartPath:
+		fmt.Fprintf(rec, `{"token_endpoint":%q,"capabilities":["launch-standalone"]}`, i.URL()+"/token")
+	default:
+		rec.WriteHeader(http.StatusNotFound)
+	}
+	return rec.Result(), nil
+}
+
 // TestASlowIssuer checks that requests wait for a slow issuer for a while only,
 // that those of another issuer do not wait at all, and that nothing piles up.
 func TestASlowIssuer(t *testing.T) {
 	slow, fast := authtest.NewIssuer(t), authtest.NewIssuer(t)
-	slow.SetSlow(time.Hour)
-	s := newSite(t, nil, slow, fast)
-	started := time.Now()
-	var waiting sync.WaitGroup
-	for range 50 {
-		waiting.Go(func() {
-			if err := s.bearer(slow.Token(claims())); fhir.KindOf(err) != fhir.Unavailable {
-				t.Errorf("a token of the slow issuer: %v", err)
+	if _, err := testRegistry(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var asked atomic.Int64
+		s := newSite(t, func(c *Config) {
+			c.HTTP = &http.Client{Transport: within(func(req *http.Request) (*http.Response, error) {
+				if !strings.HasPrefix(req.URL.String(), slow.URL()) {
+					return documents(fast, req)
+				}
+				asked.Add(1)
+				<-req.Context().Done() // for ever, if it is let
+				return nil, req.Context().Err()
+			})}
+		}, slow, fast)
+		started := time.Now()
+		ask := func(waits time.Duration) {
+			if err := s.bearer(slow.Token(claims())); fhir.KindOf(err) != fhir.Unavailable || time.Since(started) != waits {
+				t.Errorf("a token of the slow issuer: %v after %s, want %s", err, time.Since(started), waits)
 			}
-		})
-	}
-	for slow.Requests(authtest.DiscoveryPath) == 0 {
-		time.Sleep(time.Millisecond)
-	}
-	if err := s.bearer(fast.Token(claims())); err != nil {
-		t.Errorf("a token of the other issuer: %v", err)
-	}
-	if took := time.Since(started); took >= patience {
-		t.Errorf("a token of the other issuer waited %s", took)
-	}
-	waiting.Wait()
-	if took := time.Since(started); took < patience || took > 3*patience {
-		t.Errorf("tokens of the slow issuer waited %s, want about %s", took, patience)
-	}
-	again := time.Now()
-	if err := s.bearer(slow.Token(claims())); fhir.KindOf(err) != fhir.Unavailable || time.Since(again) > patience/2 {
-		t.Errorf("a later token of the slow issuer: %v after %s", err, time.Since(again))
-	}
-	if n := slow.Requests(authtest.DiscoveryPath); n != 1 {
-		t.Errorf("the slow issuer was asked %d times", n)
-	}
+		}
+		var waiting sync.WaitGroup
+		for range 50 {
+			waiting.Go(func() { ask(patience) })
+		}
+		synctest.Wait()
+		if err := s.bearer(fast.Token(claims())); err != nil || time.Since(started) != 0 {
+			t.Errorf("a token of the other issuer: %v after %s", err, time.Since(started))
+		}
+		waiting.Wait()
+		ask(patience) // a later one does not wait
+		if n := asked.Load(); n != 1 {
+			t.Errorf("the slow issuer was asked %d times", n)
+		}
+		time.Sleep(fetchTimeout)
+		ask(patience + fetchTimeout) // nor does one soon after the fetch was given up
+		s.clock.Advance(minRetry)
+		ask(2*patience + fetchTimeout)
+		if n := asked.Load(); n != 2 {
+			t.Errorf("the slow issuer was asked %d times, the second time after the first was given up", n)
+		}
+	})
 }
 
 // TestIssuersThatDoNotDo are issuers whose documents cannot be used: their
@@ -428,34 +475,50 @@ func TestARedirectWithinTheIssuerIsFollowed(t *testing.T) {
 	}
 }
 
-// TestRunLearns checks that with Run no request has to wait for an issuer, and
-// that it ends with everything it started.
+// TestRunLearns checks that Run learns all there is as soon as the issuer is up,
+// that with it no request has to ask, and that it ends with everything it started.
 func TestRunLearns(t *testing.T) {
-	before := goleak.IgnoreCurrent()
-	t.Run("until it ends", func(t *testing.T) {
-		i := authtest.NewIssuer(t)
-		i.SetDown(true)
-		transport := &http.Transport{}
+	i := authtest.NewIssuer(t)
+	if _, err := testRegistry(); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		var up atomic.Bool
+		var asked atomic.Int64
 		s := newSite(t, func(c *Config) {
-			c.HTTP = &http.Client{Transport: transport}
 			c.Clock = time.Now // Run's pauses are by the true clock
+			c.HTTP = &http.Client{Transport: within(func(req *http.Request) (*http.Response, error) {
+				asked.Add(1)
+				if !up.Load() {
+					return nil, errors.New("it is down")
+				}
+				return documents(i, req)
+			})}
 		}, i)
 		i.Clock(time.Now)
-		t.Cleanup(transport.CloseIdleConnections)
 		s.background()
-		until(t, func() bool { return i.Requests(authtest.DiscoveryPath) > 0 })
+		time.Sleep(time.Hour)
 		if _, err := s.Configuration(); fhir.KindOf(err) != fhir.Unavailable {
 			t.Errorf("before the issuer has answered: %v", err)
 		}
-		i.SetDown(false)
-		until(t, func() bool { _, err := s.Configuration(); return err == nil })
-		until(t, func() bool { return i.Requests(smartPath) > 0 })
-		asked := i.Requests(authtest.KeysPath)
-		if err := s.bearer(i.Token(claims())); err != nil || i.Requests(authtest.KeysPath) != asked {
-			t.Errorf("error %v; the keys were fetched %d times more", err, i.Requests(authtest.KeysPath)-asked)
+		if n := asked.Load(); n < 200 || n > 300 {
+			t.Errorf("in an hour the issuer was asked %d times, want two documents about every %s", n, maxRetry)
+		}
+		up.Store(true)
+		time.Sleep(maxRetry)
+		synctest.Wait()
+		if _, text := configuration(t, s); !strings.Contains(text, "launch-standalone") {
+			t.Errorf("what the issuer offers to apps is not known: %s", text)
+		}
+		for range 30 {
+			before := asked.Load()
+			if err := s.bearer(i.Token(claims())); err != nil || asked.Load() != before {
+				t.Fatalf("error %v; the issuer was asked %d times for a request", err, asked.Load()-before)
+			}
+			time.Sleep(maxFresh)
+			synctest.Wait()
 		}
 	})
-	goleak.VerifyNone(t, before)
 }
 
 func TestAfterRunNothingIsFetched(t *testing.T) {
@@ -467,16 +530,6 @@ func TestAfterRunNothingIsFetched(t *testing.T) {
 	}
 	if n := i.Requests(authtest.DiscoveryPath); n != 0 {
 		t.Errorf("the issuer was asked %d times", n)
-	}
-}
-
-// until waits for something that happens in the background.
-func until(t *testing.T, done func() bool) {
-	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Now().After(deadline) {
-			t.Fatal("it did not happen")
-		}
 	}
 }
 

@@ -54,6 +54,7 @@ func (e *keysUnavailableError) Unwrap() error { return e.cause }
 // remoteKeys is the key set of one party that is fetched over HTTP and kept.
 type remoteKeys struct {
 	party  string // for the log: the configured name of whose keys they are
+	denied string // for the log: what becomes of its tokens without keys
 	fetch  *fetcher
 	locate func(ctx context.Context) (url string, err error)
 	clock  func() time.Time
@@ -67,15 +68,17 @@ type remoteKeys struct {
 	flight     *flight // nil if nothing is being fetched
 	failures   int     // since the last success
 	retryAt    time.Time
-	err        error // of the last fetch
+	err        error  // of the last fetch
+	meanwhile  string // what the log said last of a failure
 	unknown    *rate.Limiter
 }
 
-// newRemoteKeys makes the cache of a key set. locate says where it is; it is
-// called at every fetch, within the fetch's time.
-func newRemoteKeys(party string, fetch *fetcher, locate func(context.Context) (string, error), clock func() time.Time, logger *slog.Logger) *remoteKeys {
+// newRemoteKeys makes the cache of a key set. denied says for the log what becomes
+// of the party's tokens without keys. locate says where the set is; it is called
+// at every fetch, within the fetch's time.
+func newRemoteKeys(party, denied string, fetch *fetcher, locate func(context.Context) (string, error), clock func() time.Time, logger *slog.Logger) *remoteKeys {
 	return &remoteKeys{
-		party: party, fetch: fetch, locate: locate, clock: clock, logger: logger,
+		party: party, denied: denied, fetch: fetch, locate: locate, clock: clock, logger: logger,
 		unknown: rate.NewLimiter(rate.Every(unknownEvery), unknownBurst),
 	}
 }
@@ -121,12 +124,11 @@ func (k *remoteKeys) present(ctx context.Context) (keySet, uint64, error) {
 	if now.Before(k.freshUntil) {
 		return k.set, k.generation, nil
 	}
-	kept := k.generation != 0 && now.Sub(k.fetched) < keepWhileDown
 	if k.flight != nil || !now.Before(k.retryAt) {
 		// Nobody waits for a party that is down while its keys still count.
-		k.await(ctx, !kept || k.failures == 0)
+		k.await(ctx, !k.usable(now) || k.failures == 0)
 	}
-	if k.generation != 0 && k.clock().Sub(k.fetched) < keepWhileDown {
+	if k.usable(k.clock()) {
 		return k.set, k.generation, nil
 	}
 	return keySet{}, 0, k.unavailable()
@@ -154,15 +156,17 @@ func (k *remoteKeys) renewed(ctx context.Context, generation uint64) (set keySet
 	return k.set, k.generation != generation, nil
 }
 
-// refresh fetches the keys, if nobody is at it, and waits for them.
-func (k *remoteKeys) refresh(ctx context.Context) error {
+// refresh fetches the keys, if nobody is at it, waits for them, and returns when
+// they should be fetched anew without being asked for. What fails is in the log.
+func (k *remoteKeys) refresh(ctx context.Context) (next time.Time) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.await(ctx, true)
-	if k.failures > 0 || k.flight != nil {
-		return k.unavailable()
+	if k.failures > 0 {
+		return k.retryAt
 	}
-	return nil
+	// Before they cease to be fresh, so that no request has to wait for them.
+	return k.freshUntil.Add(-k.freshUntil.Sub(k.fetched) / 5)
 }
 
 // await starts a fetch if there is none and may wait for it. k.mu is held before
@@ -215,15 +219,19 @@ func (k *remoteKeys) land(set keySet, skipped []string, header http.Header, err 
 	k.flight = nil
 	k.err = err
 	if err != nil {
-		withdrawn := errors.Is(err, errAllWithdrawn) && now.Sub(k.fetched) < keepWhileDown
-		if withdrawn { // nothing is down: those kept must not be used any longer
+		if errors.Is(err, errAllWithdrawn) { // nothing is down: those kept must not be used any longer
 			k.fetched, k.freshUntil = time.Time{}, time.Time{}
 		}
 		k.failures++
 		k.retryAt = now.Add(backoff(k.failures))
-		if k.failures == 1 || withdrawn { // not at every try
-			k.logger.Warn("cannot get keys", "party", k.party, "error", err)
+		meanwhile := k.denied
+		if k.usable(now) {
+			meanwhile = "the known keys are used until " + k.fetched.Add(keepWhileDown).UTC().Format(time.RFC3339)
 		}
+		if k.failures == 1 || meanwhile != k.meanwhile { // not at every try
+			k.logger.Warn("cannot get keys", "party", k.party, "error", err, "meanwhile", meanwhile)
+		}
+		k.meanwhile = meanwhile
 		return
 	}
 	if k.failures > 0 {
@@ -242,6 +250,11 @@ func (k *remoteKeys) land(set keySet, skipped []string, header http.Header, err 
 	}
 }
 
+// usable reports whether there are keys that count, fresh or not. k.mu is held.
+func (k *remoteKeys) usable(now time.Time) bool {
+	return k.generation != 0 && now.Sub(k.fetched) < keepWhileDown
+}
+
 // unavailable says why there are no keys. k.mu is held.
 func (k *remoteKeys) unavailable() error {
 	cause := k.err
@@ -251,15 +264,19 @@ func (k *remoteKeys) unavailable() error {
 	return &keysUnavailableError{party: k.party, cause: cause}
 }
 
-// next returns when the keys should be fetched anew without being asked for.
-func (k *remoteKeys) next() time.Time {
-	k.mu.Lock()
-	defer k.mu.Unlock()
-	if k.failures > 0 {
-		return k.retryAt
+// repeatedly calls do, and again at the time it returns, until ctx ends. What a
+// clock says can be off by hours, so the pause is bounded: do may be called before
+// its time.
+func repeatedly(ctx context.Context, clock func() time.Time, do func(context.Context) (next time.Time)) {
+	for ctx.Err() == nil {
+		next := do(ctx)
+		pause := time.NewTimer(min(max(next.Sub(clock()), minRetry), maxFresh))
+		select {
+		case <-pause.C:
+		case <-ctx.Done():
+			pause.Stop()
+		}
 	}
-	// Before they cease to be fresh, so that no request has to wait for them.
-	return k.freshUntil.Add(-k.freshUntil.Sub(k.fetched) / 5)
 }
 
 // backoff returns how long to wait after so many failures in a row.

@@ -2,12 +2,14 @@ package auth
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/starling-fhir/starling/auth/authtest"
 	"github.com/starling-fhir/starling/fhir"
@@ -39,9 +41,7 @@ func learned(t *testing.T, change func(openID map[string]any), smart map[string]
 		i.Handle(smartPath, serve(smart))
 	}
 	s := newSite(t, nil, i)
-	if err := s.issuers[0].keys.refresh(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	s.issuers[0].keys.refresh(t.Context())
 	s.issuers[0].learnSMART(t.Context())
 	return s, i
 }
@@ -160,6 +160,75 @@ func TestNoSMARTConfiguration(t *testing.T) {
 	s, _ = learned(t, func(m map[string]any) { m["token_endpoint"] = "/token" }, nil)
 	if _, err := s.Configuration(); fhir.KindOf(err) != fhir.Unavailable {
 		t.Errorf("an issuer that has no token endpoint: %v", err)
+	}
+}
+
+// TestWhenTheSMARTDocumentIsAskedForAgain: an issuer that does not answer is asked
+// again soon, and one that does in an hour, whether it has the document or not.
+func TestWhenTheSMARTDocumentIsAskedForAgain(t *testing.T) {
+	status := func(code int) http.HandlerFunc {
+		return func(w http.ResponseWriter, _ *http.Request) { http.Error(w, "sensitive page", code) }
+	}
+	for _, test := range []struct {
+		name   string
+		answer http.HandlerFunc
+		want   []time.Duration // how long to wait after one try after the other
+	}{
+		{"it has one", nil, []time.Duration{relearn, relearn}},
+		{"it has none", http.NotFound, []time.Duration{relearn, relearn}},
+		{"nobody may have it", status(http.StatusUnauthorized), []time.Duration{relearn, relearn}},
+		{"a page", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "<html>sensitive page") }, []time.Duration{relearn, relearn}},
+		{"it is elsewhere", http.RedirectHandler("https://elsewhere.example.org/", http.StatusFound).ServeHTTP, []time.Duration{relearn, relearn}},
+		{"a circle", http.RedirectHandler(smartPath, http.StatusFound).ServeHTTP, []time.Duration{relearn, relearn}},
+		{"a document without end", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(make([]byte, 2*maxDocument)) }, []time.Duration{relearn, relearn}},
+		{"it is being started", status(http.StatusServiceUnavailable), []time.Duration{minRetry, 2 * minRetry, 4 * minRetry}},
+		{"an error of its own", status(http.StatusInternalServerError), []time.Duration{minRetry, 2 * minRetry}},
+		{"too many requests", status(http.StatusTooManyRequests), []time.Duration{minRetry, 2 * minRetry}},
+		{"the connection breaks", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, []time.Duration{minRetry, 2 * minRetry, 4 * minRetry, 8 * minRetry, 16 * minRetry, maxRetry, maxRetry}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			i := authtest.NewIssuer(t)
+			s := newSite(t, nil, i)
+			s.issuers[0].keys.refresh(t.Context())
+			document := func(w http.ResponseWriter, _ *http.Request) {
+				fmt.Fprintf(w, `{"token_endpoint":%q,"capabilities":["launch-standalone"]}`, i.URL()+"/token")
+			}
+			if test.answer == nil {
+				test.answer = document
+			}
+			i.Handle(smartPath, test.answer)
+			for n, want := range test.want {
+				asked := i.Requests(smartPath)
+				if next := s.issuers[0].learnSMART(t.Context()); !next.Equal(s.clock.Now().Add(want)) {
+					t.Fatalf("try %d: next in %s, want %s", n+1, next.Sub(s.clock.Now()), want)
+				}
+				if i.Requests(smartPath) == asked {
+					t.Fatalf("try %d: it was not asked", n+1)
+				}
+				asked = i.Requests(smartPath)
+				s.clock.Advance(want - 1)
+				if s.issuers[0].learnSMART(t.Context()); i.Requests(smartPath) != asked {
+					t.Fatalf("after try %d it was asked before its time", n+1)
+				}
+				s.clock.Advance(1)
+			}
+			fails := test.want[0] != relearn
+			if said := strings.Count(s.logs.String(), "cannot get what the issuer offers to apps"); said > 1 || (said == 1) != fails {
+				t.Errorf("the log says it %d times:\n%s", said, s.logs)
+			}
+			s.neverLogged("sensitive")
+			i.Handle(smartPath, document)
+			s.issuers[0].learnSMART(t.Context())
+			if _, text := configuration(t, s); !strings.Contains(text, "launch-standalone") {
+				t.Errorf("after it was mended: %s", text)
+			}
+			i.SetDown(true) // what is known stays
+			s.clock.Advance(relearn)
+			s.issuers[0].learnSMART(t.Context())
+			if _, text := configuration(t, s); !strings.Contains(text, "launch-standalone") {
+				t.Errorf("when it is down: %s", text)
+			}
+		})
 	}
 }
 

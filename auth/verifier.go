@@ -141,22 +141,10 @@ func New(cfg Config) (*Verifier, error) {
 // fetched any more.
 func (v *Verifier) Run(ctx context.Context) error {
 	var running sync.WaitGroup
-	for at, i := range v.issuers {
-		running.Go(func() {
-			for ctx.Err() == nil {
-				if err := i.keys.refresh(ctx); err == nil && at == 0 {
-					i.learnSMART(ctx)
-				}
-				// What the clock says can be off by hours, so the pause is bounded.
-				pause := time.NewTimer(min(max(i.keys.next().Sub(v.clock()), minRetry), maxFresh))
-				select {
-				case <-pause.C:
-				case <-ctx.Done():
-					pause.Stop()
-				}
-			}
-		})
+	for _, i := range v.issuers {
+		running.Go(func() { repeatedly(ctx, v.clock, i.keys.refresh) })
 	}
+	running.Go(func() { repeatedly(ctx, v.clock, v.issuers[0].learnSMART) })
 	running.Wait()
 	v.fetch.close()
 	return nil
