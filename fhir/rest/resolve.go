@@ -218,8 +218,8 @@ func notFound(key fhir.Key) error {
 }
 
 // merge makes one error of several. Its issues are those of all; its kind is
-// the one they share, else Forbidden if one of them is that, else Invalid. An error that is not the client's stands
-// for all.
+// the one they share, else Forbidden if one of them is that, else Invalid. An
+// error that is not the client's stands for all.
 func merge(problems []error) error {
 	var all *fhir.Error
 	for _, problem := range problems {

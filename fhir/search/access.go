@@ -44,12 +44,12 @@ type Grant struct {
 	Type   string // "*" means every type
 	Rights Rights
 	// Patient limits the grant to what concerns one patient, by logical id; ""
-	// means no limit, and what is no logical id grants nothing. Then of the types in the Patient compartment only what is
-	// in the compartment of that patient counts, and of Patient itself only that
-	// one: Patient.link is not followed. Of the types outside the compartment
-	// those of openTypes may be read and searched, the others not at all. Group
-	// counts as outside, although R4 puts it into the compartment of each member:
-	// it names the other members.
+	// means no limit, and what is no logical id grants nothing. Then of the types
+	// in the Patient compartment only what is in the compartment of that patient
+	// counts, and of Patient itself only that one: Patient.link is not followed.
+	// Of the types outside the compartment those of openTypes may be read and
+	// searched, the others not at all. Group counts as outside, although R4 puts
+	// it into the compartment of each member: it names the other members.
 	Patient string
 }
 
