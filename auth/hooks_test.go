@@ -246,7 +246,7 @@ func TestN13ClientTokens(t *testing.T) {
 		{"no exp", token(claims{"exp": nil}), "expiry"},
 		{"no iat", token(claims{"iat": nil}), "issued-at"},
 		{"exp a string", token(claims{"exp": "1770000300"}), "expiry"},
-		{"a life of ten thousand years", token(claims{"exp": 300_000_000_000}), "lifetime"},
+		{"a life of ten thousand years", token(claims{"exp": 300_000_000_000}), "expiry"},
 		{"exp beyond all numbers", token(nil, authtest.Payload([]byte(`{"iss":"`+ehr+`","aud":"`+hookService+`","iat":1770000000,"exp":1e400,"jti":"x"}`))), "expiry"},
 		{"nbf a truth value", token(claims{"nbf": true}), "not-before"},
 

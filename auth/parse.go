@@ -145,3 +145,35 @@ func (d document) patient(claim string) (string, error) {
 	}
 	return id, nil
 }
+
+// end reads exp, which must be there and, with skew, not be over.
+func (d document) end(now time.Time, skew time.Duration) (exp time.Time, detail string, err error) {
+	exp, there, err := d.time("exp")
+	switch {
+	case err != nil:
+		return exp, "", err
+	case !there:
+		return exp, "", errors.New("it has no exp, so it would never end")
+	case exp.Year() > 9999:
+		return exp, "", errors.New("its exp is not a time in seconds; if they are milliseconds, it never ends")
+	case !now.Before(exp.Add(skew)):
+		return exp, "", expiredError{fmt.Sprintf("it expired %s ago, at %s", now.Sub(exp).Round(time.Second), exp.Format(time.RFC3339))}
+	}
+	return exp, "at " + exp.Format(time.RFC3339), nil
+}
+
+// past reads a time that must not be later than latest; otherwise begins the
+// error. there is false, with no error, if there is none.
+func (d document) past(name string, latest time.Time, otherwise string) (t time.Time, there bool, err error) {
+	t, there, err = d.time(name)
+	if err == nil && there && t.After(latest) {
+		err = fmt.Errorf("%s %s; compare the clocks of this server and of who made the token", otherwise, t.Format(time.RFC3339))
+	}
+	return t, there, err
+}
+
+// What is wrong with a time that has not come.
+const (
+	notYetValid  = "it is valid only from"
+	notYetIssued = "it was issued in the future, at"
+)
