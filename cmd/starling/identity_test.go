@@ -349,23 +349,6 @@ func TestHiddenIsAbsent(t *testing.T) {
 	r.stop()
 }
 
-// until asks until the status is the one that is wanted; it gives up when the
-// test would time out anyway.
-func (r *running) until(status int, path string, header ...string) http.Header {
-	r.t.Helper()
-	deadline := time.Now().Add(time.Minute)
-	for {
-		got, answer, body := r.do("GET", path, "", header...)
-		if got == status {
-			return answer
-		}
-		if time.Now().After(deadline) {
-			r.t.Fatalf("%s: status %d, want %d: %s\n%s", path, got, status, body, r.logs.all())
-		}
-		time.Sleep(50 * time.Millisecond)
-	}
-}
-
 // TestIssuerDown: a server starts while its provider is down, says 503 to tokens
 // and recovers by itself.
 func TestIssuerDown(t *testing.T) {
@@ -386,9 +369,17 @@ func TestIssuerDown(t *testing.T) {
 	if status, _, _ := r.do("GET", "/fhir/Patient", ""); status != 401 {
 		t.Errorf("no token: %d", status)
 	}
+	if line := r.logs.wait(t, "cannot get keys"); line["level"] != "WARN" || line["party"] != issuer.URL() || line["meanwhile"] != "its tokens are answered 503" {
+		t.Errorf("the log says %v", line)
+	}
 	issuer.SetDown(false)
-	r.until(200, "/fhir/Patient", as(token)...)
-	r.until(200, "/fhir/.well-known/smart-configuration")
+	r.logs.wait(t, "have new keys") // by nobody's request
+	if status, _, body := r.do("GET", "/fhir/Patient", "", as(token)...); status != 200 {
+		t.Errorf("a token when the provider is up: %d %s", status, body)
+	}
+	if status, _, body := r.do("GET", "/fhir/.well-known/smart-configuration", ""); status != 200 || !strings.Contains(body, issuer.URL()+"/token") {
+		t.Errorf("smart-configuration when the provider is up: %d %s", status, body)
+	}
 
 	issuer.SetDown(true)
 	if status, _, _ := r.do("GET", "/fhir/Patient", "", as(issuer.Token(claims("system/*.rs")))...); status != 200 {
@@ -402,7 +393,10 @@ func TestRotation(t *testing.T) {
 	issuer := authtest.NewIssuer(t)
 	r := guard(t, issuer)
 	old := issuer.Token(claims("system/*.rs"))
-	r.until(200, "/fhir/Patient", as(old)...)
+	r.logs.wait(t, "have new keys")
+	if status, _, body := r.do("GET", "/fhir/Patient", "", as(old)...); status != 200 {
+		t.Errorf("a token before: %d %s", status, body)
+	}
 	issuer.Rotate()
 	if status, _, body := r.do("GET", "/fhir/Patient", "", as(issuer.Token(claims("system/*.rs")))...); status != 200 {
 		t.Errorf("a token by the new key: %d %s", status, body)
