@@ -24,13 +24,15 @@ import (
 	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 	"github.com/starling-fhir/starling/fhir/store/embedded"
+	"github.com/starling-fhir/starling/fhir/store/mongo"
+	"github.com/starling-fhir/starling/fhir/store/mongo/mongotest"
 )
 
 // TestLeaks asks two servers the same random questions for somebody limited to
 // Patient/ada. One of them also stores other patients' data, written in between.
 // Every answer must be the same, byte for byte: see leaks.ask. The variable
 // STARLING_LEAK_REQUESTS says how many requests there are, STARLING_LEAK_SEED
-// with what seed to begin.
+// with what seed to begin, STARLING_TEST_STORE on which store.
 func TestLeaks(t *testing.T) {
 	requests, seed := number(t, "STARLING_LEAK_REQUESTS", 4000), number(t, "STARLING_LEAK_SEED", 1)
 	statuses := make(map[string]int)
@@ -124,8 +126,8 @@ type pages struct{ with, without string }
 
 // world is one of the servers.
 type world struct {
-	folder  string
 	store   store.Store
+	folder  string // of the store, if it has one
 	handler http.Handler
 	// foreign serves the other patients over the same store, with ids of its
 	// own, so that theirs do not change what the next id of the handler is.
@@ -154,16 +156,23 @@ func (l *leaks) world(broken *careless) *world {
 		l.tb.Fatal(err)
 	}
 	clock := func() time.Time { return time.UnixMilli(l.now.Load()).UTC() }
-	folder := l.tb.TempDir()
+	w := &world{log: &lines{}}
 	// What a search may sort is so little that it shows if others' data counts.
-	opened, err := embedded.Open(folder, embedded.Options{Indexer: made.registry, Clock: clock, NoSync: true, MaxCandidates: 8, CacheBytes: 8 << 20, MemTableBytes: 4 << 20})
+	const sortable = 8
+	if mongotest.Chosen() {
+		w.store, err = mongo.Open(l.tb.Context(), mongotest.URI(l.tb), mongo.Options{Indexer: made.registry, Clock: clock, MaxCandidates: sortable})
+	} else {
+		w.folder = l.tb.TempDir()
+		w.store, err = embedded.Open(w.folder, embedded.Options{
+			Indexer: made.registry, Clock: clock, NoSync: true, MaxCandidates: sortable, CacheBytes: 8 << 20, MemTableBytes: 4 << 20,
+		})
+	}
 	if err != nil {
 		l.tb.Fatal(err)
 	}
-	w := &world{folder: folder, store: opened, log: &lines{}}
 	served := w.store
 	if broken != nil {
-		broken.Store = opened
+		broken.Store = w.store
 		served = *broken
 	}
 	access := make(map[string]search.Access)
@@ -198,6 +207,9 @@ func (l *leaks) close() {
 		}
 		if err := w.store.Close(); err != nil {
 			l.tb.Error(err)
+		}
+		if w.folder == "" {
+			continue
 		}
 		if err := os.RemoveAll(w.folder); err != nil {
 			l.tb.Error(err) // a million requests fill many
