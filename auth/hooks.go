@@ -92,8 +92,8 @@ func NewHooks(cfg HooksConfig) (*Hooks, error) {
 	switch {
 	case cfg.Clock == nil || cfg.Logger == nil:
 		return nil, errors.New("auth: Clock and Logger are required")
-	case cfg.ClockSkew < 0 || cfg.ClockSkew > maxSkew:
-		return nil, fmt.Errorf("auth: the clock skew must be from 0 to %s", maxSkew)
+	case cfg.ClockSkew < 0 || cfg.ClockSkew > MaxClockSkew:
+		return nil, fmt.Errorf("auth: the clock skew must be from 0 to %s", MaxClockSkew)
 	}
 	if cfg.OnRefused == nil {
 		cfg.OnRefused = func(string) {}
@@ -140,8 +140,8 @@ func (h *Hooks) party(client HookClient, logger *slog.Logger) (*hookParty, error
 	}
 	party := &hookParty{HookClient: client, remote: make(map[string]*remoteKeys, len(client.JKUs))}
 	for _, address := range client.JKUs {
-		if u, err := url.Parse(address); err != nil || u.Host == "" || u.User != nil || u.Fragment != "" || !isSecure(u) {
-			return nil, errors.New("a jku is not a URL with https, without user and #; http is taken only within this machine")
+		if err := CheckJKU(address); err != nil {
+			return nil, err
 		}
 	}
 	if len(client.Keys) > 0 {
@@ -159,6 +159,15 @@ func (h *Hooks) party(client HookClient, logger *slog.Logger) (*hookParty, error
 		party.remote[address] = newRemoteKeys("hook client "+client.Name+", "+address, "its calls are answered 401", h.fetch, at(address), h.clock, logger)
 	}
 	return party, nil
+}
+
+// CheckJKU finds out whether a text can be the address of a client's keys. The
+// error does not quote it.
+func CheckJKU(text string) error {
+	if u, err := url.Parse(text); err != nil || u.Hostname() == "" || u.User != nil || strings.Contains(text, "#") || !isSecure(u) {
+		return errors.New("a jku is not a URL with https, without user and #; http is taken only within this machine")
+	}
+	return nil
 }
 
 // usable wants at least one key that could verify a token: sets that were copied

@@ -494,6 +494,8 @@ func TestNewHooksRefuses(t *testing.T) {
 		{"a jku by http", func(c *HooksConfig) { c.Clients[0].JKUs = []string{"http://ehr.example.org/jwks"} }, "jku"},
 		{"a jku that is a file", func(c *HooksConfig) { c.Clients[0].JKUs = []string{"file:///etc/passwd"} }, "jku"},
 		{"a jku with a password", func(c *HooksConfig) { c.Clients[0].JKUs = []string{"https://a:b@ehr.example.org/jwks"} }, "jku"},
+		{"a jku with a fragment", func(c *HooksConfig) { c.Clients[0].JKUs = []string{"https://ehr.example.org/jwks#"} }, "jku"},
+		{"a jku without a host", func(c *HooksConfig) { c.Clients[0].JKUs = []string{"https://:8443/jwks"} }, "jku"},
 		{"a name twice", func(c *HooksConfig) { o := good; o.Issuer = "x"; c.Clients = append(c.Clients, o) }, "has this name"},
 		{"an issuer twice", func(c *HooksConfig) { o := good; o.Name = "x"; c.Clients = append(c.Clients, o) }, "same issuer"},
 		{"a tenant twice", func(c *HooksConfig) {

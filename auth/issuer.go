@@ -69,12 +69,13 @@ func newIssuer(name string, fetch *fetcher, clock func() time.Time, logger *slog
 	return i
 }
 
-// checkIssuer finds out whether a text can be the URL of an issuer,
-// https://openid.net/specs/openid-connect-core-1_0.html#IssuerIdentifier.
-func checkIssuer(text string) error {
+// CheckIssuer finds out whether a text can be the URL of an issuer,
+// https://openid.net/specs/openid-connect-core-1_0.html#IssuerIdentifier. The
+// error quotes the text unless it has a user.
+func CheckIssuer(text string) error {
 	u, err := url.Parse(text)
 	switch {
-	case err != nil || u.Host == "" || u.Opaque != "":
+	case err != nil || u.Hostname() == "":
 		return fmt.Errorf("the issuer %q is not an absolute URL", text)
 	case u.User != nil:
 		return errors.New("an issuer has a user name or password in its URL: leave it out")
@@ -94,7 +95,7 @@ func isSecure(u *url.URL) bool {
 		return true
 	case "http":
 		ip := net.ParseIP(u.Hostname())
-		return u.Hostname() == "localhost" || ip != nil && ip.IsLoopback()
+		return strings.EqualFold(u.Hostname(), "localhost") || ip != nil && ip.IsLoopback()
 	}
 	return false
 }

@@ -19,9 +19,9 @@ import (
 	"github.com/starling-fhir/starling/fhir/search"
 )
 
-// maxSkew is the most that clocks may differ: more would keep tokens alive that
-// their issuer has ended.
-const maxSkew = 5 * time.Minute
+// MaxClockSkew is the most that clocks may differ: more would keep tokens alive
+// that their issuer has ended.
+const MaxClockSkew = 5 * time.Minute
 
 // maxVerified is how many verified tokens are kept.
 const maxVerified = 2000
@@ -107,8 +107,8 @@ func New(cfg Config) (*Verifier, error) {
 		return nil, errors.New("auth: an audience is required, and it must not be empty")
 	case cfg.Registry == nil || cfg.Clock == nil || cfg.Logger == nil || cfg.Base == "":
 		return nil, errors.New("auth: Registry, Base, Clock and Logger are required")
-	case cfg.ClockSkew < 0 || cfg.ClockSkew > maxSkew:
-		return nil, fmt.Errorf("auth: the clock skew must be from 0 to %s", maxSkew)
+	case cfg.ClockSkew < 0 || cfg.ClockSkew > MaxClockSkew:
+		return nil, fmt.Errorf("auth: the clock skew must be from 0 to %s", MaxClockSkew)
 	}
 	for _, name := range cfg.Algorithms {
 		if !slices.Contains(SignatureAlgorithms(), name) {
@@ -122,7 +122,7 @@ func New(cfg Config) (*Verifier, error) {
 		fetch: newFetcher(cfg.HTTP), checks: checks(),
 	}
 	for i, name := range cfg.Issuers {
-		if err := checkIssuer(name); err != nil {
+		if err := CheckIssuer(name); err != nil {
 			return nil, fmt.Errorf("auth: %w", err)
 		}
 		if slices.Contains(cfg.Issuers[:i], name) {

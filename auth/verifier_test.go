@@ -480,6 +480,7 @@ func TestNewRefusesWhatCannotBeMeant(t *testing.T) {
 		"no issuer":             func(c *Config) { c.Issuers = nil },
 		"an issuer without URL": func(c *Config) { c.Issuers = []string{"clinic"} },
 		"plain http":            func(c *Config) { c.Issuers = []string{"http://id.example.org"} },
+		"a port without a host": func(c *Config) { c.Issuers = []string{"https://:8443"} },
 		"a password":            func(c *Config) { c.Issuers = []string{"https://a:secret@id.example.org"} },
 		"a query":               func(c *Config) { c.Issuers = []string{"https://id.example.org/?x"} },
 		"a fragment":            func(c *Config) { c.Issuers = []string{"https://id.example.org/#x"} },

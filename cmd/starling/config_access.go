@@ -3,18 +3,12 @@ package main
 import (
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/fhir"
 )
-
-// mostClockSkew is the most that --clock-skew may be: more would keep tokens
-// alive that their issuer has ended.
-const mostClockSkew = 5 * time.Minute
 
 // checkAccess finds out whether the settings say who may do what, and say it
 // once.
@@ -44,7 +38,7 @@ func (s *Settings) checkAccess() error {
 		return usageError("--insecure-listen-any belongs to --insecure-no-auth; with --issuer any address may be listened on: leave it out")
 	}
 	for i, issuer := range s.Issuer {
-		if !isIssuer(issuer) {
+		if auth.CheckIssuer(issuer) != nil {
 			return usageError("--issuer %q is not a URL such as https://id.example.org/realms/clinic: with https (http only for this machine), without user, ? and #", mask(issuer))
 		}
 		if slices.Contains(s.Issuer[:i], issuer) {
@@ -62,27 +56,13 @@ func (s *Settings) checkAccess() error {
 	if err := checkAlgorithms(s.TokenAlgorithm); err != nil {
 		return usageError("--token-algorithm: %w", err)
 	}
-	if s.ClockSkew < 0 || s.ClockSkew > mostClockSkew {
-		return usageError("--clock-skew must be from 0s to %s", mostClockSkew)
+	if s.ClockSkew < 0 || s.ClockSkew > auth.MaxClockSkew {
+		return usageError("--clock-skew must be from 0s to %s", auth.MaxClockSkew)
 	}
 	if s.PatientClaim == "" {
 		return usageError("--patient-claim is empty; the usual claim is patient")
 	}
 	return nil
-}
-
-// isIssuer reports whether a text can be the URL of an OpenID provider,
-// https://openid.net/specs/openid-connect-core-1_0.html#IssuerIdentifier.
-func isIssuer(text string) bool {
-	u, err := url.Parse(text)
-	return err == nil && isSecureURL(u) && u.RawQuery == "" && !strings.ContainsAny(text, "?#")
-}
-
-// isSecureURL reports whether what is fetched from a URL cannot be changed on
-// its way: by https, or within this machine.
-func isSecureURL(u *url.URL) bool {
-	return u.Hostname() != "" && u.User == nil && u.Opaque == "" &&
-		(u.Scheme == "https" || u.Scheme == "http" && isLoopbackHost(u.Hostname()))
 }
 
 // checkAlgorithms refuses names that are no signature algorithms,

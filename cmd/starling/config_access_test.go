@@ -36,7 +36,7 @@ func TestAccessSettings(t *testing.T) {
 		}, ""},
 		{"any address with tokens", func(s *Settings) { s.Listen, s.MetricsListen = "0.0.0.0:8080", ":9090" }, ""},
 		{"a provider on this machine", func(s *Settings) {
-			s.Issuer = []string{"http://localhost:8081/realms/x", "http://127.0.0.1", "http://[::1]:2"}
+			s.Issuer = []string{"http://localhost:8081/realms/x", "http://127.0.0.1", "http://[::1]:2", "http://LOCALHOST"}
 		}, ""},
 		{"nothing said", func(s *Settings) { s.Issuer, s.Audience = nil, nil }, "--insecure-no-auth"},
 		{"no audience", func(s *Settings) { s.Audience = nil }, "--issuer is set and --audience is not"},

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -54,8 +53,8 @@ func clientSettings(dir string) []clientSetting {
 		}},
 		{"jku", true, func(c *auth.HookClient, values []string) error {
 			for _, value := range values {
-				if u, err := url.Parse(value); err != nil || !isSecureURL(u) || u.Fragment != "" {
-					return fmt.Errorf("%q is not a URL such as https://ehr.example.org/jwks.json: with https (http only for this machine)", mask(value))
+				if auth.CheckJKU(value) != nil {
+					return fmt.Errorf("%q is not a URL such as https://ehr.example.org/jwks.json: with https (http only for this machine), without user and #", mask(value))
 				}
 			}
 			c.JKUs = values

@@ -75,6 +75,7 @@ func TestReadHookClientsErrors(t *testing.T) {
 		{"a shared secret", "- issuer: a\n  key-file: secret.json\n", "has a private or secret key (number 1)"},
 		{"a huge file", "- issuer: a\n  key-file: huge\n", "is larger than"},
 		{"keys without TLS", "- issuer: a\n  jku: http://ehr.example.org/jwks.json\n", "line 2: jku: "},
+		{"an address with a password", "- issuer: a\n  jku: https://a:hunter2@ehr.example.org/jwks.json\n", `line 2: jku: "https://a:xxxxx@ehr.example.org/jwks.json" is not a URL`},
 		{"an empty list of URLs", "- issuer: a\n  jku: []\n", "line 2: jku: is an empty list"},
 		{"a list of lists", "- issuer: a\n  jku: [[x]]\n", "line 2: jku: is neither a value nor a list"},
 		{"an unsigned algorithm", "- issuer: a\n  key-file: good.json\n  algorithm: [RS384, none]\n", "line 3: algorithm: none is not taken"},
