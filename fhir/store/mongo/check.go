@@ -290,8 +290,11 @@ func (c *checking) settle(ctx context.Context, one *checked) error {
 		// history must still be the one that was compared.
 		err := c.s.transact(ctx, func(ctx context.Context) error {
 			n, err := c.s.history.CountDocuments(ctx, bson.D{{Key: "key", Value: one.key}, {Key: "version", Value: bson.D{{Key: "$gt", Value: one.want.Version}}}})
-			if err != nil || n > 0 {
-				return errors.Join(err, errChanged)
+			switch {
+			case err != nil:
+				return err
+			case n > 0:
+				return errChanged
 			}
 			doc, err := one.want.marshal()
 			if err != nil {

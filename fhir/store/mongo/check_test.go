@@ -1,6 +1,8 @@
 package mongo
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -98,5 +100,18 @@ func TestCheckFindsAndMendsWhatWasEditedByHand(t *testing.T) {
 	}
 	if res, err := s.Read(t.Context(), fhir.Key{Type: "Patient", ID: "raw"}); err != nil || res.Version != 2 {
 		t.Errorf("%v, %v", res, err)
+	}
+}
+
+// TestAFaultWhileMendingIsNoRepair: a check that cannot mend says so. It does not
+// take a database that fails for one that was written to meanwhile.
+func TestAFaultWhileMendingIsNoRepair(t *testing.T) {
+	s := openTest(t, testDatabase(t), Options{})
+	c := &checking{s: s, repair: true, report: func(f store.Finding) { t.Errorf("%+v", f) }}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	err := c.settle(ctx, &checked{key: "Patient/1", wrong: []string{"x"}, want: &resourceDoc{Key: "Patient/1", Version: 1}})
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
 	}
 }
