@@ -520,7 +520,9 @@ func each(ctx context.Context, cursor *mongo.Cursor, visit func(bson.Raw) error)
 var errEnough = errors.New("enough")
 
 // unionWith is the stage that adds what a pipeline on a collection gives. MongoDB
-// refuses it in transactions.
+// refuses it in transactions. Its manual leaves the order of the result open; its
+// servers give what was there first and then the pipeline's in its order, on
+// which pages rely.
 func unionWith(collection string, pipeline bson.A) bson.D {
 	return bson.D{{Key: "$unionWith", Value: bson.D{{Key: "coll", Value: collection}, {Key: "pipeline", Value: pipeline}}}}
 }

@@ -30,14 +30,17 @@ var codes = []struct {
 	{fhir.Unavailable, "the database refuses the user or password of the URI, or gives that user no right to do this", []int{13, 18, 8000, 31}},
 	{fhir.Unavailable, "the disk of the database is full", []int{14031}},
 	{fhir.Timeout, "the request ran out of time", []int{50, 262, 202}},
-	{fhir.TooLarge, "this is more than one transaction of the database can hold; send it in parts", []int{257, 290, 10334, 17280}},
+	{fhir.TooLarge, "this is more than one transaction of the database can hold; send it in parts", []int{257, 290, 388, 10334, 17280}},
 	{fhir.TooCostly, "the search needs more memory than the database gives it; narrow it", []int{292, 16819, 16820}},
-	{fhir.Unavailable, "the database cannot be written to at the moment: it has no primary, or is shutting down", []int{
-		6, 7, 63, 89, 91, 189, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436, 134, 150, 234, 317,
-	}},
+	{fhir.Unavailable, "the database cannot be written to at the moment: it has no primary, or is shutting down", noPrimary},
+	{fhir.Unavailable, "the database ended this, or takes no more at the moment; try again", []int{43, 175, 206, 237, 239, 355, 365, 433, 449, 11601}},
 	{fhir.Unavailable, "the database cannot confirm writes to a majority of its nodes", []int{64, 79, 100}},
 	{fhir.Unavailable, "too many writes want the same at once; try again", []int{112, 24, 46, 246, 251, 225}},
 }
+
+// noPrimary are the codes of a replica set, or a shard of a cluster, that has no
+// primary for now: it elects one, or its nodes shut down.
+var noPrimary = []int{6, 7, 63, 89, 91, 133, 134, 150, 189, 234, 281, 317, 9001, 10058, 10107, 11600, 11602, 13388, 13435, 13436}
 
 // fault turns an error of the driver's, or of the context, into ours.
 func fault(ctx context.Context, err error, doing string) error {
@@ -86,7 +89,7 @@ func isUnreachable(err error) bool {
 }
 
 // isUnselectable reports whether there was no server to talk to for as long as
-// serverSelectionTimeoutMS, which an election takes less than: who asks should
+// serverSelectionTimeoutMS. An election mostly takes less, so who asks should
 // hear of it rather than wait for the end of the request.
 func isUnselectable(err error) bool {
 	var selection topology.ServerSelectionError

@@ -2,6 +2,7 @@ package mongo
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"go.mongodb.org/mongo-driver/v2/bson"
@@ -34,15 +35,15 @@ func Exists(ctx context.Context, uri string, opts Options) (bool, error) {
 }
 
 // Unreachable reports whether an error of Open is that no server could be
-// reached, which may end by itself: a server that starts, a network that comes
-// back. A refused password does not.
+// reached, or that there is no primary, which may end by itself: a server that
+// starts, a network that comes back, an election. A refused password does not.
 func Unreachable(err error) bool {
 	for _, code := range []int{13, 18, 8000} {
 		if hasCode(err, code) {
 			return false
 		}
 	}
-	return isUnreachable(err)
+	return isUnreachable(err) || slices.ContainsFunc(noPrimary, func(code int) bool { return hasCode(err, code) })
 }
 
 // askTime is how long Standalone waits for a server.

@@ -96,10 +96,16 @@ func TestErrorsHaveKinds(t *testing.T) {
 		{"disk full while writing many", mongo.BulkWriteException{WriteErrors: []mongo.BulkWriteError{{WriteError: mongo.WriteError{Code: 14031}}}}, fhir.Unavailable},
 		{"maxTimeMS", code(50), fhir.Timeout},
 		{"no primary", code(10107), fhir.Unavailable},
+		{"a shard without a primary", code(133), fhir.Unavailable},
 		{"shutting down", code(91), fhir.Unavailable},
+		{"killed by an operator", code(11601), fhir.Unavailable},
+		{"a cursor that is gone", code(43), fhir.Unavailable},
+		{"a snapshot that is gone", code(239), fhir.Unavailable},
+		{"overloaded", code(433), fhir.Unavailable},
 		{"no majority", mongo.WriteException{WriteConcernError: &mongo.WriteConcernError{Code: 64}}, fhir.Unavailable},
 		{"a transaction too long", code(290), fhir.TooLarge},
 		{"a transaction too large", code(257), fhir.TooLarge},
+		{"a transaction too large for the cache", code(388), fhir.TooLarge},
 		{"no memory to sort", code(292), fhir.TooCostly},
 		{"conflicts without end", code(112), fhir.Unavailable},
 		{"a foreign duplicate", mongo.WriteException{WriteErrors: mongo.WriteErrors{{Code: 11000}}}, fhir.Internal},
@@ -116,6 +122,29 @@ func TestErrorsHaveKinds(t *testing.T) {
 		var e *fhir.Error
 		if !errors.As(err, &e) || strings.Contains(e.Message, "secret") {
 			t.Errorf("%s: the caller is told %v", test.name, err)
+		}
+	}
+}
+
+// TestWhatEndsByItself: at the start these are waited for, all others end it.
+func TestWhatEndsByItself(t *testing.T) {
+	code := func(n int32) error { return mongo.CommandError{Code: n} }
+	for _, test := range []struct {
+		name string
+		err  error
+		want bool
+	}{
+		{"a connection lost", mongo.CommandError{Labels: []string{"NetworkError"}, Wrapped: io.EOF}, true},
+		{"an election", code(10107), true},
+		{"a shard without a primary", fhir.Wrap(fhir.Unavailable, code(133), "preparing the database"), true},
+		{"a server that shuts down", code(91), true},
+		{"a wrong password", code(18), false},
+		{"no rights", code(13), false},
+		{"a full disk", code(14031), false},
+		{"a newer format", fhir.Errorf(fhir.Unavailable, "the database is of format 99"), false},
+	} {
+		if got := Unreachable(test.err); got != test.want {
+			t.Errorf("%s: %v", test.name, got)
 		}
 	}
 }
@@ -280,6 +309,39 @@ func TestADeadlineWithinATransactionLeavesNothing(t *testing.T) {
 	}
 	if refused == 0 {
 		t.Error("no write ran out of time")
+	}
+}
+
+// TestAWriteWithoutAServerIsTriedOnce: who asks hears of it when no server was
+// found for as long as one is looked for, not at the end of the request.
+func TestAWriteWithoutAServerIsTriedOnce(t *testing.T) {
+	s := &Store{log: slog.New(slog.DiscardHandler)}
+	s.opts.fill()
+	if err := s.connect("mongodb://127.0.0.1:1/?replicaSet=rs0&serverSelectionTimeoutMS=50"); err != nil {
+		t.Fatal(err)
+	}
+	defer s.client.Disconnect(context.WithoutCancel(t.Context())) //nolint:errcheck // nothing is under way
+	attempts := 0
+	err := s.transact(t.Context(), func(ctx context.Context) error {
+		attempts++
+		_, err := s.meta.InsertOne(ctx, bson.D{{Key: "_id", Value: "x"}})
+		return err
+	})
+	if err := fault(t.Context(), err, "writing"); fhir.KindOf(err) != fhir.Unavailable || !hasLabel(err, labelTransient) {
+		t.Errorf("%v", err)
+	}
+	if attempts != 1 {
+		t.Errorf("%d attempts", attempts)
+	}
+	attempts = 0
+	err = s.transact(t.Context(), func(context.Context) error {
+		if attempts++; attempts < 3 {
+			return mongo.CommandError{Code: 112, Labels: []string{labelTransient}}
+		}
+		return errProbe
+	})
+	if attempts != 3 || !errors.Is(err, errProbe) {
+		t.Errorf("a conflict was tried %d times: %v", attempts, err)
 	}
 }
 

@@ -39,7 +39,9 @@ type Options struct {
 	MaxCandidates int
 	// Timeout bounds what has no deadline of its own. 0 means 30 seconds.
 	Timeout time.Duration
-	// ConnectTimeout is how long Open looks for a server. 0 means 10 seconds.
+	// ConnectTimeout is how long Open, and everything else, looks for a server
+	// before it fails. 0 means 15 seconds: an election mostly takes up to 12, see
+	// https://www.mongodb.com/docs/manual/core/replica-set-elections/.
 	ConnectTimeout time.Duration
 	// Monitor hears of every command. Its events hold patient data.
 	Monitor *event.CommandMonitor
@@ -54,7 +56,7 @@ const (
 	defaultPageLifetime   = 15 * time.Minute
 	defaultMaxCandidates  = 1_000_000
 	defaultTimeout        = 30 * time.Second
-	defaultConnectTimeout = 10 * time.Second
+	defaultConnectTimeout = 15 * time.Second
 )
 
 func (o *Options) fill() {

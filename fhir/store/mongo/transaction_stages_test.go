@@ -4,9 +4,11 @@ import (
 	"context"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
+	"go.mongodb.org/mongo-driver/v2/bson"
 	"go.mongodb.org/mongo-driver/v2/event"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -19,21 +21,44 @@ import (
 //
 // https://www.mongodb.com/docs/manual/reference/operator/aggregation/unionWith/#restrictions,
 // https://www.mongodb.com/docs/manual/core/transactions-operations/
-var forbidden = []string{"$collStats", "$currentOp", "$indexStats", "$listSessions", "$merge", "$out", "$planCacheStats", "$unionWith"}
+var forbidden = []string{
+	"$collStats", "$currentOp", "$indexStats", "$listLocalSessions", "$listSessions", "$merge", "$out", "$planCacheStats", "$unionWith",
+}
+
+// allowed are the commands that may be in a transaction, of those the store has
+// a use for, and inSnapshot those that may have read concern "snapshot" without
+// one.
+//
+// https://www.mongodb.com/docs/manual/reference/read-concern-snapshot/
+var (
+	allowed = []string{
+		"aggregate", "find", "getMore", "killCursors", "insert", "update", "delete", "findAndModify", "commitTransaction", "abortTransaction",
+	}
+	inSnapshot = []string{"aggregate", "find", "distinct"}
+)
 
 // TestTransactionStages runs every kind of write and looks at what the driver
-// sends within transactions.
+// sends within transactions, and with snapshots without one.
 func TestTransactionStages(t *testing.T) {
 	var mu sync.Mutex
-	seen, bad := 0, map[string]bool{}
+	seen, bad := map[string]bool{}, map[string]bool{}
 	stage := regexp.MustCompile(`"(\$[A-Za-z]+)"`)
 	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
-		if auto, ok := e.Command.Lookup("autocommit").BooleanOK(); !ok || auto {
-			return // not in a transaction
-		}
 		mu.Lock()
 		defer mu.Unlock()
-		seen++
+		if auto, ok := e.Command.Lookup("autocommit").BooleanOK(); !ok || auto { // not in a transaction
+			if level, _ := e.Command.Lookup("readConcern", "level").StringValueOK(); level == "snapshot" {
+				seen["a snapshot"] = true
+				if !slices.Contains(inSnapshot, e.CommandName) {
+					bad[e.CommandName+" with a snapshot"] = true
+				}
+			}
+			return
+		}
+		seen[e.CommandName] = true
+		if !slices.Contains(allowed, e.CommandName) {
+			bad[e.CommandName] = true
+		}
 		for _, m := range stage.FindAllStringSubmatch(e.Command.String(), -1) {
 			if slices.Contains(forbidden, m[1]) {
 				bad[e.CommandName+" with "+m[1]] = true
@@ -75,12 +100,27 @@ func TestTransactionStages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// After another server's write the clock is held.
+	other := openTest(t, s.db.Name(), Options{})
+	write(t, other, change("5", fhir.Update))
+	write(t, s, change("5", fhir.Update))
+	// What is wrong is mended in a transaction.
+	if _, err := s.resources.UpdateOne(t.Context(), bson.D{{Key: "_id", Value: "Patient/5"}}, bson.D{{Key: "$set", Value: bson.D{{Key: "patient", Value: "x"}}}}); err != nil {
+		t.Fatal(err)
+	}
+	if found := check(t, s, true); len(found) != 1 || !strings.Contains(found[0], "(true)") {
+		t.Errorf("%v", found)
+	}
 	copyInto(t, s)
-	if seen == 0 {
-		t.Error("nothing was sent in a transaction")
+	mu.Lock()
+	defer mu.Unlock()
+	for _, what := range []string{"aggregate", "update", "insert", "findAndModify", "commitTransaction", "abortTransaction", "a snapshot"} {
+		if !seen[what] {
+			t.Errorf("%s was not sent, so nothing is tested of it", what)
+		}
 	}
 	for what := range bad {
-		t.Errorf("MongoDB refuses this in a transaction (error 263): %s", what)
+		t.Errorf("MongoDB refuses this in a transaction (error 263), or with a snapshot: %s", what)
 	}
 }
 
