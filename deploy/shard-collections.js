@@ -16,8 +16,11 @@ if (db.adminCommand({ listShards: 1 }).shards.length === 0) {
 sh.enableSharding(database);
 
 // Reads and writes by key go to one shard, and _id stays unique in the cluster,
-// since equal ones are on the same shard.
-sh.shardCollection(database + ".resources", { _id: "hashed" });
-sh.shardCollection(database + ".history", { _id: "hashed" });
+// since equal ones are on the same shard. A collection that holds something is
+// sharded only if it has the index of the key.
+for (const name of ["resources", "history"]) {
+  db.getSiblingDB(database).getCollection(name).createIndex({ _id: "hashed" });
+  sh.shardCollection(database + "." + name, { _id: "hashed" });
+}
 
 // meta stays unsharded: a few documents.
