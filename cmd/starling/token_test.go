@@ -145,6 +145,48 @@ func TestTokenInspectHook(t *testing.T) {
 	}
 }
 
+// TestTokenSettingsCount: each setting about tokens decides about them, with and
+// without it.
+func TestTokenSettingsCount(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	now := time.Date(2026, 3, 2, 9, 0, 0, 0, time.UTC)
+	issuer.Clock(func() time.Time { return now })
+	file := filepath.Join(folder(t, map[string]string{
+		"clients.yaml": "- name: north\n  issuer: https://north.example.org\n  key-file: north.json\n", "north.json": string(signingKeys(t, issuer)),
+	}), "clients.yaml")
+	const service = "https://cds.example.org/cds-services/pgx-order-select"
+	old := issuer.Token(claims("system/*.rs", "exp", now.Unix()-30))
+	call := issuer.Token(map[string]any{"iss": "https://north.example.org", "aud": service, "jti": "j", "iat": now.Unix() - 60, "exp": now.Unix() - 30}, authtest.Algorithm("RS384"))
+	named := issuer.Token(claims("patient/*.rs", "urn:ehr:patient", "p1"))
+	provider := []string{"--issuer", issuer.URL(), "--audience", audience}
+	client := []string{"--hook", "--hook-clients", file, "--base-url", "https://cds.example.org/fhir"}
+	tests := []struct {
+		name, token string
+		args        []string
+		fails       string // "" if it is taken
+	}{
+		{"a clock 30 s off", old, provider, ""},
+		{"a clock 30 s off, with --clock-skew", old, append(provider, "--clock-skew", "10s"), "FAIL expiry"},
+		{"a client's clock 30 s off", call, client, ""},
+		{"a client's clock 30 s off, with --clock-skew", call, append(client, "--clock-skew", "10s"), "FAIL expiry"},
+		{"an algorithm", issuer.Token(claims("system/*.rs")), provider, ""},
+		{"an algorithm that --token-algorithm leaves out", issuer.Token(claims("system/*.rs")), append(provider, "--token-algorithm", "RS384,ES384"), "FAIL algorithm"},
+		{"the patient in another claim", named, provider, "FAIL scope"},
+		{"the patient in another claim, with --patient-claim", named, append(provider, "--patient-claim", "urn:ehr:patient"), ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			m, stdout, stderr := testMain()
+			m.Now = func() time.Time { return now }
+			m.Stdin = strings.NewReader(test.token)
+			code := m.Run(t.Context(), append([]string{"token", "inspect"}, test.args...))
+			if taken := code == exitOK; taken != (test.fails == "") || !strings.Contains(stdout.String(), test.fails) {
+				t.Errorf("exit code %d, want %q in\n%s%s", code, test.fails, stdout, stderr)
+			}
+		})
+	}
+}
+
 // TestTokenInspectUsage lists what cannot be looked at.
 func TestTokenInspectUsage(t *testing.T) {
 	provider := []string{"--issuer", "https://id.example.org", "--audience", audience}
