@@ -18,9 +18,10 @@ sh.enableSharding(database);
 // Reads and writes by key go to one shard, and _id stays unique in the cluster,
 // since equal ones are on the same shard. A collection that holds something is
 // sharded only if it has the index of the key.
-for (const name of ["resources", "history"]) {
-  db.getSiblingDB(database).getCollection(name).createIndex({ _id: "hashed" });
-  sh.shardCollection(database + "." + name, { _id: "hashed" });
-}
+const store = db.getSiblingDB(database);
+store.resources.createIndex({ _id: "hashed" });
+store.history.createIndex({ _id: "hashed" });
+sh.shardCollection(database + ".resources", { _id: "hashed" });
+sh.shardCollection(database + ".history", { _id: "hashed" });
 
 // meta stays unsharded: a few documents.
