@@ -98,14 +98,18 @@ func TestMigrate(t *testing.T) {
 	migrateAndCompare(t, from, 60*time.Millisecond, func() string { return filepath.Join(t.TempDir(), "copy") })
 }
 
-// migrateAndCompare kills a copy into a store that fresh names, each time a step
-// later, until one kill has left a part, and then has it go on and end.
-func migrateAndCompare(t *testing.T, from string, step time.Duration, fresh func() string) {
+// migrateAndCompare kills a copy into a store that fresh names until one kill has
+// left a part, and then has it go on and end. After a kill that came too early the
+// next comes later, after one that came too late sooner, however fast the machine.
+func migrateAndCompare(t *testing.T, from string, wait time.Duration, fresh func() string) {
 	t.Helper()
-	for attempt := range 20 {
+	early, late := time.Duration(0), time.Duration(0) // late is 0 until it is known
+	for range 20 {
 		to := fresh()
-		if !migrateKilled(t, time.Duration(attempt+1)*step, "--from", from, "--to", to) {
-			t.Fatal("the copy ended before it could be killed at all: make it larger")
+		if !migrateKilled(t, wait, "--from", from, "--to", to) {
+			late = wait
+			wait = (early + late) / 2
+			continue
 		}
 		if run := starling(t, "serve", "--insecure-no-auth", "--listen", "127.0.0.1:0", "--store", to, "--log-format", "json"); run.code != exitFailed || !strings.Contains(run.stderr, "starling migrate") {
 			t.Fatalf("a server opens a half copy: %d\n%s", run.code, run.stderr)
@@ -114,8 +118,12 @@ func migrateAndCompare(t *testing.T, from string, step time.Duration, fresh func
 		if run.code != exitOK || !strings.Contains(run.stdout, "0 different") || !strings.Contains(run.stdout, "done") {
 			t.Fatalf("exit code %d\n%s\n%s", run.code, run.stdout, run.stderr)
 		}
-		if !strings.Contains(run.stdout, "going on behind") {
-			continue // killed before the first batch was durable
+		if !strings.Contains(run.stdout, "going on behind") { // killed before the first batch was durable
+			early = wait
+			if wait *= 2; late > 0 {
+				wait = (early + late) / 2
+			}
+			continue
 		}
 		afterMigration(t, from, to)
 		return
