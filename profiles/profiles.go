@@ -20,7 +20,6 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
-	"strings"
 
 	"github.com/starling-fhir/starling/fhir/resource"
 )
@@ -111,17 +110,4 @@ func Supported() (map[string][]string, error) {
 		supported[d.Type] = append(supported[d.Type], d.URL)
 	}
 	return supported, nil
-}
-
-// Claims reports whether a resource says in meta.profile that it meets a
-// profile, with this version or without one.
-func (d *Definition) Claims(root *resource.Node) bool {
-	claimed := root.Get("meta").List("profile")
-	for i := range claimed {
-		url, version, versioned := strings.Cut(claimed[i].Text, "|")
-		if url == d.URL && (!versioned || version == d.Version) {
-			return true
-		}
-	}
-	return false
 }

@@ -332,12 +332,12 @@ func TestClaims(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if got := d.Claims(root); got != test.want {
+			if got := d.claims(root); got != test.want {
 				t.Errorf("%v, want %v", got, test.want)
 			}
 		})
 	}
-	if d.Claims(&resource.Node{}) {
+	if d.claims(&resource.Node{}) {
 		t.Error("a resource without meta claims a profile")
 	}
 }
