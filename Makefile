@@ -72,6 +72,11 @@ test-full: ## the tests that read large sample sets, on the whole sets, without 
 	go test -count=1 ./fhir/resource ./fhir/search
 	go test -count=1 -run '^TestFootprint$$' ./fhir/store/mongo
 
+LEAK_REQUESTS ?= 1000000
+.PHONY: test-leaks
+test-leaks: ## a million random requests with a patient's token, a quarter of an hour
+	STARLING_LEAK_REQUESTS=$(LEAK_REQUESTS) go test -count=1 -timeout 0 -v -run '^TestLeaks$$' ./fhir/rest
+
 .PHONY: test-mongo
 test-mongo: ## tests on MongoDB: STARLING_TEST_MONGODB_URI names a replica set to make databases in
 	@if [ -z "$${STARLING_TEST_MONGODB_URI:-}" ]; then \
