@@ -432,17 +432,20 @@ func (in *importer) put(v *store.Version, c *change, row *versionRow, top *tip) 
 		return err
 	}
 	if v.Newest && !v.Deleted() {
-		if err := in.index(c, row, top); err != nil {
+		var err error
+		if top.forward, err = in.s.index(f, row, top.doc, c.entries); err != nil {
 			return err
 		}
+		top.forwardT = row.t
 	}
 	if alive != !v.Deleted() {
 		for int(c.typ) >= len(now.counts) {
 			now.counts = append(now.counts, 0)
 		}
-		now.counts[c.typ]--
-		if !v.Deleted() {
-			now.counts[c.typ] += 2
+		if v.Deleted() {
+			now.counts[c.typ]--
+		} else {
+			now.counts[c.typ]++
 		}
 	}
 	in.changed[c.typ] = true
@@ -470,22 +473,6 @@ func (in *importer) unindex(typ uint16, top *tip) error {
 	remove(forwardKey(nil, top.doc, top.forwardT))
 	top.forward = nil
 	return err
-}
-
-// index fills in the index rows of a resource's newest version.
-func (in *importer) index(c *change, row *versionRow, top *tip) error {
-	stamps, err := in.s.lastUpdatedEntries(row.updated)
-	if err != nil {
-		return err
-	}
-	var forward []byte
-	for _, e := range slices.Concat(c.entries, stamps) {
-		forward = e.append(forward)
-		in.f.set(indexKey(nil, c.typ, e.param, e.value, top.doc, row.t), nil)
-	}
-	in.f.set(forwardKey(nil, top.doc, row.t), forward)
-	top.forward, top.forwardT = forward, row.t
-	return in.f.err
 }
 
 var _ store.Archive = (*Store)(nil)

@@ -134,8 +134,11 @@ type sight struct {
 // resource reports whether the scope sees the newest version of a version's
 // resource as it is now: what was moved away is gone from later pages too.
 func (s *sight) resource(e *entry) (bool, error) {
-	if s.scope.Of(e.name).Whole || s.doc == e.doc {
-		return s.scope.Of(e.name).Whole || s.seen, nil
+	switch {
+	case s.scope.Of(e.name).Whole:
+		return true, nil
+	case s.doc == e.doc:
+		return s.seen, nil
 	}
 	row, _, ok := s.v.newestAt(e.doc, s.now)
 	if !ok {

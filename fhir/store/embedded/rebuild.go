@@ -263,16 +263,22 @@ func (s *Store) putIndexed(batch *pebble.Batch, v *stored) error {
 	if err != nil {
 		return err
 	}
-	stamps, err := s.lastUpdatedEntries(v.row.updated)
+	f := filler{batch: batch}
+	_, err = s.index(&f, &v.row, v.doc, entries)
+	return err
+}
+
+// index fills in the index rows of a resource's newest version, which all hold
+// from that version on, and returns its forward row.
+func (s *Store) index(f *filler, row *versionRow, doc uint64, entries []forwardEntry) (forward []byte, err error) {
+	stamps, err := s.lastUpdatedEntries(row.updated)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	var forward []byte
-	for _, e := range append(entries, stamps...) {
+	for _, e := range slices.Concat(entries, stamps) {
 		forward = e.append(forward)
-		if err := batch.Set(indexKey(nil, v.row.typ, e.param, e.value, v.doc, v.row.t), nil, nil); err != nil {
-			return err
-		}
+		f.set(indexKey(nil, row.typ, e.param, e.value, doc, row.t), nil)
 	}
-	return batch.Set(forwardKey(nil, v.doc, v.row.t), forward, nil)
+	f.set(forwardKey(nil, doc, row.t), forward)
+	return forward, f.err
 }
