@@ -214,32 +214,6 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Stats says how much a store holds.
-type Stats struct {
-	Resources map[string]int64 // living resources by type
-	Time      int64            // logical time: how many transactions changed something
-}
-
-// Stats returns figures of the moment.
-func (s *Store) Stats(ctx context.Context) (Stats, error) {
-	ctx, leave, err := s.enter(ctx)
-	if err != nil {
-		return Stats{}, err
-	}
-	defer leave()
-	c, err := s.readClock(ctx)
-	if err != nil {
-		return Stats{}, fault(ctx, err, "reading the clock")
-	}
-	stats := Stats{Resources: map[string]int64{}, Time: c.Now}
-	for typ, n := range c.Counts {
-		if n > 0 {
-			stats.Resources[typ] = n
-		}
-	}
-	return stats, nil
-}
-
 // decodeOne decodes the only document of an answer; ok is false if there is none.
 func decodeOne(result *mongo.SingleResult, into any) (ok bool, err error) {
 	err = result.Decode(into)

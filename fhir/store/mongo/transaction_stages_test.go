@@ -37,8 +37,9 @@ var (
 	inSnapshot = []string{"aggregate", "find", "distinct"}
 )
 
-// TestTransactionStages runs every kind of write and looks at what the driver
-// sends within transactions, and with snapshots without one.
+// TestTransactionStages runs every kind of write, a search and a history, and
+// looks at what the driver sends within transactions, with snapshots without
+// one, and at the fields of every command.
 func TestTransactionStages(t *testing.T) {
 	var mu sync.Mutex
 	seen, bad := map[string]bool{}, map[string]bool{}
@@ -46,6 +47,17 @@ func TestTransactionStages(t *testing.T) {
 	monitor := &event.CommandMonitor{Started: func(_ context.Context, e *event.CommandStartedEvent) {
 		mu.Lock()
 		defer mu.Unlock()
+		fields := map[string]bool{}
+		elements, err := e.Command.Elements()
+		if err != nil {
+			bad[err.Error()] = true
+		}
+		for _, field := range elements {
+			if fields[field.Key()] {
+				bad[e.CommandName+" with two of "+field.Key()] = true
+			}
+			fields[field.Key()] = true
+		}
 		if auto, ok := e.Command.Lookup("autocommit").BooleanOK(); !ok || auto { // not in a transaction
 			if level, _ := e.Command.Lookup("readConcern", "level").StringValueOK(); level == "snapshot" {
 				seen["a snapshot"] = true
@@ -112,6 +124,17 @@ func TestTransactionStages(t *testing.T) {
 		t.Errorf("%v", found)
 	}
 	copyInto(t, s)
+	q := search.Query{Types: []string{"Patient"}, Count: 2, Identity: "q", Sort: []search.Sort{{Param: "name"}}, Total: search.TotalAccurate}
+	for range 2 {
+		page, err := s.Search(t.Context(), q)
+		if err != nil || page.Next == "" {
+			t.Fatalf("%v, %v", page, err)
+		}
+		q.Cursor = page.Next
+	}
+	if _, err := s.History(t.Context(), store.HistoryQuery{Type: "Patient", Count: 2}); err != nil {
+		t.Fatal(err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
 	for _, what := range []string{"aggregate", "update", "insert", "findAndModify", "commitTransaction", "abortTransaction", "a snapshot"} {
@@ -120,7 +143,7 @@ func TestTransactionStages(t *testing.T) {
 		}
 	}
 	for what := range bad {
-		t.Errorf("MongoDB refuses this in a transaction (error 263), or with a snapshot: %s", what)
+		t.Errorf("MongoDB refuses this, in a transaction with error 263: %s", what)
 	}
 }
 
