@@ -292,6 +292,13 @@ func TestUsedTokensAreBounded(t *testing.T) {
 	if n := len(u.until); n != 51 {
 		t.Errorf("%d are remembered", n)
 	}
+	now = now.Add(sweepEvery)
+	if err := u.use("last", now.Add(time.Second), clock); err != nil {
+		t.Error(err)
+	}
+	if n := len(u.until); n != 2 {
+		t.Errorf("%d are remembered, although there is room, when all but two have expired", n)
+	}
 }
 
 // A model of the rule: a token is taken if it is alive and no token of its jti

@@ -484,6 +484,7 @@ func TestNewHooksRefuses(t *testing.T) {
 		{"no keys", func(c *HooksConfig) { c.Clients[0].Keys = nil }, "keys are required"},
 		{"no audience at all", func(c *HooksConfig) { c.BaseURL = "" }, "audience"},
 		{"an empty audience", func(c *HooksConfig) { c.Clients[0].Audiences = []string{""} }, "empty"},
+		{"an empty tenant", func(c *HooksConfig) { c.Clients[0].Tenants = []string{"a", ""} }, "empty"},
 		{"HMAC", func(c *HooksConfig) { c.Clients[0].Algorithms = []string{"HS256"} }, "cannot be allowed"},
 		{"none", func(c *HooksConfig) { c.Clients[0].Algorithms = []string{"none"} }, "cannot be allowed"},
 		{"a secret key", func(c *HooksConfig) { c.Clients[0].Keys = symmetric }, "secret key"},

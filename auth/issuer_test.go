@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/http/cookiejar"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -83,6 +84,23 @@ func TestAllKeysWithdrawn(t *testing.T) {
 				t.Errorf("the log does not say it:\n%s", s.logs)
 			}
 		})
+	}
+}
+
+// TestMetadataThatAreGone: keys are fetched from where they were when the
+// metadata cannot be had any more.
+func TestMetadataThatAreGone(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Fatal(err)
+	}
+	i.Handle(authtest.DiscoveryPath, http.NotFound)
+	i.Rotate()
+	i.Retire()
+	s.clock.Advance(relearn)
+	if err := s.bearer(i.Token(claims())); err != nil || i.Requests(authtest.DiscoveryPath) != 2 {
+		t.Errorf("error %v after %d requests for the metadata", err, i.Requests(authtest.DiscoveryPath))
 	}
 }
 
@@ -432,8 +450,15 @@ func TestIssuersThatDoNotDo(t *testing.T) {
 }
 
 func TestEveryFetchEnds(t *testing.T) {
+	jar, err := cookiejar.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for set, want := range map[time.Duration]time.Duration{0: fetchTimeout, time.Hour: fetchTimeout, time.Second: time.Second} {
-		f := newFetcher(&http.Client{Timeout: set})
+		f := newFetcher(&http.Client{Timeout: set, Jar: jar})
+		if f.client.Jar != nil {
+			t.Error("cookies are kept")
+		}
 		if f.client.Timeout != want {
 			t.Errorf("with a timeout of %s: %s, want %s", set, f.client.Timeout, want)
 		}

@@ -73,7 +73,7 @@ func TestSMARTConfiguration(t *testing.T) {
 			m["grant_types_supported"] = []string{"client_credentials"}
 			m["scopes_supported"] = []string{"system/*.rs"}
 			m["token_endpoint_auth_signing_alg_values_supported"] = []string{"RS384", "ES384"}
-		}, map[string]any{"capabilities": []string{"launch-ehr", "launch-standalone", "client-confidential-asymmetric"}}},
+		}, map[string]any{"capabilities": []string{"launch-ehr", "launch-standalone", "authorize-post", "client-confidential-asymmetric"}}},
 		{"one with a SMART document", "smart-full.json", func(m map[string]any) {
 			m["introspection_endpoint"] = "/relative"
 			m["revocation_endpoint"] = "javascript://id.example.org/%0aalert(1)"
@@ -160,6 +160,43 @@ func TestNoSMARTConfiguration(t *testing.T) {
 	s, _ = learned(t, func(m map[string]any) { m["token_endpoint"] = "/token" }, nil)
 	if _, err := s.Configuration(); fhir.KindOf(err) != fhir.Unavailable {
 		t.Errorf("an issuer that has no token endpoint: %v", err)
+	}
+}
+
+// TestWhatBothDocumentsSay: what either document of an issuer says counts, but
+// what it offers to apps only its SMART document can say.
+func TestWhatBothDocumentsSay(t *testing.T) {
+	without := func(names ...string) func(map[string]any) {
+		return func(m map[string]any) {
+			for _, name := range names {
+				delete(m, name)
+			}
+		}
+	}
+	for _, test := range []struct {
+		name   string
+		openID func(map[string]any)
+		smart  map[string]any
+		member string
+		want   string // as JSON
+	}{
+		{"grant types that are not said", without("grant_types_supported"), nil, "grant_types_supported", `["authorization_code"]`},
+		{"grant types that are not said, for programs only", without("grant_types_supported", "authorization_endpoint"), nil, "grant_types_supported", `[]`},
+		{"grant types", nil, map[string]any{"grant_types_supported": []string{"client_credentials", "refresh_token"}}, "grant_types_supported", `["authorization_code","client_credentials","refresh_token"]`},
+		{"scopes", func(m map[string]any) { m["scopes_supported"] = []string{"openid"} }, map[string]any{"scopes_supported": []string{"openid", "patient/*.rs"}}, "scopes_supported", `["openid","patient/*.rs"]`},
+		{"how programs show who they are", nil, map[string]any{"token_endpoint_auth_methods_supported": []string{"none"}}, "token_endpoint_auth_methods_supported", `["client_secret_basic","private_key_jwt","none"]`},
+		{"how they sign", nil, map[string]any{"token_endpoint_auth_signing_alg_values_supported": []string{"RS384"}}, "token_endpoint_auth_signing_alg_values_supported", `["RS384"]`},
+		{"PKCE", without("code_challenge_methods_supported"), map[string]any{"code_challenge_methods_supported": []string{"plain", "S256"}}, "code_challenge_methods_supported", `["S256"]`},
+		{"where apps are managed", func(m map[string]any) { m["management_endpoint"] = "https://id.example.org/a" }, map[string]any{"management_endpoint": "https://id.example.org/b"}, "management_endpoint", `"https://id.example.org/a"`},
+		{"capabilities of the wrong document", func(m map[string]any) { m["capabilities"] = []string{"launch-ehr"} }, nil, "capabilities", `["permission-patient","permission-user","permission-v1","permission-v2"]`},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s, _ := learned(t, test.openID, test.smart)
+			doc, _ := configuration(t, s)
+			if got, err := json.Marshal(doc[test.member]); err != nil || string(got) != test.want {
+				t.Errorf("%s is %s, want %s; error %v", test.member, got, test.want, err)
+			}
+		})
 	}
 }
 
