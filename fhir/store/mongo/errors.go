@@ -33,7 +33,7 @@ var codes = []struct {
 	{fhir.TooLarge, "this is more than one transaction of the database can hold; send it in parts", []int{257, 290, 388, 10334, 17280}},
 	{fhir.TooCostly, "the search needs more memory than the database gives it; narrow it", []int{292, 16819, 16820}},
 	{fhir.Unavailable, "the database cannot be written to at the moment: it has no primary, or is shutting down", noPrimary},
-	{fhir.Unavailable, "the database ended this, or takes no more at the moment; try again", []int{43, 175, 206, 237, 239, 355, 365, 433, 449, 11601}},
+	{fhir.Unavailable, "the database ended this, or takes no more at the moment; try again", []int{43, 175, 206, 237, 239, 249, 250, 267, 272, 355, 365, 433, 449, 11601}},
 	{fhir.Unavailable, "the database cannot confirm writes to a majority of its nodes", []int{64, 79, 100}},
 	{fhir.Unavailable, "too many writes want the same at once; try again", []int{112, 24, 46, 246, 251, 225}},
 }

@@ -101,6 +101,7 @@ func TestErrorsHaveKinds(t *testing.T) {
 		{"killed by an operator", code(11601), fhir.Unavailable},
 		{"a cursor that is gone", code(43), fhir.Unavailable},
 		{"a snapshot that is gone", code(239), fhir.Unavailable},
+		{"a chunk that moved to another shard", code(250), fhir.Unavailable},
 		{"overloaded", code(433), fhir.Unavailable},
 		{"no majority", mongo.WriteException{WriteConcernError: &mongo.WriteConcernError{Code: 64}}, fhir.Unavailable},
 		{"a transaction too long", code(290), fhir.TooLarge},
