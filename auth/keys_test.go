@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math/big"
 	"net/http"
 	"slices"
 	"strings"
@@ -92,6 +93,7 @@ func TestKeySets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	huge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), maxRSABits, 1), E: 65537}
 	public := func(key jose.JSONWebKey) string {
 		text, err := json.Marshal(key)
 		if err != nil {
@@ -120,8 +122,10 @@ func TestKeySets(t *testing.T) {
 			nil, "keys[0]",
 		},
 		{"a weak key", []string{public(jose.JSONWebKey{Key: &weak.PublicKey, KeyID: "k1"})}, errNoKey, "1024 bits"},
+		{"a huge key", []string{public(jose.JSONWebKey{Key: huge, KeyID: "k1"})}, errNoKey, "8193 bits"},
 		{"a private key", []string{public(jose.JSONWebKey{Key: good, KeyID: "k1"})}, errNoKey, "secret key"},
 		{"a symmetric key", []string{`{"kty":"oct","kid":"k1","k":"AAAA"}`}, errNoKey, "secret key"},
+		{"an id without end", []string{public(jose.JSONWebKey{Key: &good.PublicKey, KeyID: strings.Repeat("k", maxKeyIDLen+1)})}, errNoKey, "its id is too long"},
 		{"another key of its id in front", []string{public(jose.JSONWebKey{Key: &otherKey(t).PublicKey, KeyID: "k1"}), jwk}, nil, ""},
 		{"another key under its id", []string{public(jose.JSONWebKey{Key: &otherKey(t).PublicKey, KeyID: "k1"})}, errSignature, ""},
 		{"too many keys of its id", []string{jwk, jwk, jwk, jwk, jwk}, errNoKey, ""},
@@ -222,6 +226,41 @@ func TestKeysStayFreshAsLongAsTheySay(t *testing.T) {
 		if n := i.Requests(authtest.KeysPath); n != step.want {
 			t.Errorf("%d fetches after another %s, want %d", n, step.wait, step.want)
 		}
+	}
+}
+
+// TestKeysThatAreNotUsed: the log says which of the published keys are not used,
+// and why, once.
+func TestKeysThatAreNotUsed(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	i.Handle(authtest.KeysPath, func(w http.ResponseWriter, _ *http.Request) {
+		fmt.Fprint(w, strings.Replace(string(i.KeySet()), `{"keys":[`, `{"keys":[{"kty":"oct","kid":"a","k":"c2Vuc2l0aXZl"},`, 1))
+	})
+	for range 3 {
+		if err := s.bearer(i.Token(claims())); err != nil {
+			t.Fatal(err)
+		}
+		s.clock.Advance(maxFresh)
+	}
+	if text := s.logs.String(); strings.Count(text, `"a published key is not used"`) != 1 || !strings.Contains(text, `"reason":"keys[0]: it is a secret key`) {
+		t.Errorf("the log does not say it once:\n%s", text)
+	}
+	s.neverLogged("c2Vuc2l0aXZl")
+}
+
+// TestKeysThatCameMeanwhile: who looked at older keys than those that are there
+// makes nobody ask for newer ones.
+func TestKeysThatCameMeanwhile(t *testing.T) {
+	i := authtest.NewIssuer(t)
+	s := newSite(t, nil, i)
+	if err := s.bearer(i.Token(claims())); err != nil {
+		t.Fatal(err)
+	}
+	keys := s.issuers[0].keys
+	set, changed, err := keys.renewed(t.Context(), keys.generation-1)
+	if err != nil || !changed || len(set.keys) == 0 || i.Requests(authtest.KeysPath) != 1 {
+		t.Errorf("changed %v, %d keys, error %v, %d fetches", changed, len(set.keys), err, i.Requests(authtest.KeysPath))
 	}
 }
 
