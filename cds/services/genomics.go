@@ -227,7 +227,7 @@ func (g *genomics) studied(r *result) (studied naming, said bool) {
 		}
 		v, _ := value(&components[i], "value")
 		n := g.genes.inConcept(v)
-		if said && n.doubt == "" && n.symbol != studied.symbol {
+		if said && n.doubt == "" && (n.symbol != studied.symbol || n.unread != studied.unread) {
 			n = naming{doubt: "several genes are named as the gene studied"}
 		}
 		if studied, said = n, true; studied.doubt != "" {

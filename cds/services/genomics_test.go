@@ -90,6 +90,41 @@ func TestGenotypeSpellings(t *testing.T) {
 	}
 }
 
+// TestSeveralGenesStudied: a result that names more than one gene is nobody's, and
+// is said, whatever stands first.
+func TestSeveralGenesStudied(t *testing.T) {
+	const hgnc, several = "http://www.genenames.org", "unread : several genes are named as the gene studied"
+	ours, other := cyp2c19, gene(hgnc, "HGNC:2625", "CYP2D6")
+	foreign, words := gene(hgnc, "HGNC:3236", "EGFR"), `{"text":"2C19"}`
+	for _, test := range []struct {
+		name  string
+		genes []string
+		want  []string
+	}{
+		{"the same twice", []string{ours, ours}, []string{"genotype CYP2C19: *2/*2"}},
+		{"two of ours", []string{ours, other}, []string{several}},
+		{"two of ours, and the first again", []string{ours, other, ours}, []string{several}},
+		{"one of ours and another", []string{ours, foreign}, []string{several}},
+		{"another and one of ours", []string{foreign, ours}, []string{several}},
+		{"one of ours and one that cannot be read", []string{ours, words}, []string{several}},
+		{"another and one that cannot be read", []string{foreign, words}, []string{several}},
+		{"one that cannot be read and another", []string{words, foreign}, []string{several}},
+		{"two others", []string{foreign, gene(hgnc, "HGNC:1097", "BRAF")}, nil},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			var components []string
+			for _, concept := range test.genes {
+				components = append(components, `{"code":{"coding":[{"system":"http://loinc.org","code":"48018-6"}]},"valueCodeableConcept":`+concept+`}`)
+			}
+			got := read(t, `{"resourceType":"Observation","id":"g1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"84413-4"}]},
+				"subject":{"reference":"Patient/p1"},"valueString":"*2/*2","component":[`+strings.Join(components, ",")+`]}`)
+			if !slices.Equal(got, test.want) {
+				t.Errorf("got %q, want %q", got, test.want)
+			}
+		})
+	}
+}
+
 func TestOtherShapes(t *testing.T) {
 	obs := func(code, rest string) string {
 		return `{"resourceType":"Observation","id":"o1","status":"final","code":` + code + `,"subject":{"reference":"Patient/p1"},` + rest + `}`
