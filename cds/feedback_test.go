@@ -2,6 +2,7 @@ package cds
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -139,6 +140,22 @@ func TestFeedbackLog(t *testing.T) {
 	}
 	if len(c.told) != 4 || !c.told[1].Outcomes[0].Repeated || c.told[2].Outcomes[0].Repeated || c.told[3].Outcomes != nil {
 		t.Errorf("told %+v", c.told)
+	}
+}
+
+// What one client told, another has not told before.
+func TestFeedbackOfTwoClients(t *testing.T) {
+	c := start(t, Options{Client: func(r *http.Request) (*Client, error) {
+		return &Client{Name: r.Header.Get("Authorization")}, nil
+	}}, feedbackServices()...)
+	for i, test := range []struct {
+		client   string
+		repeated bool
+	}{{"north", false}, {"south", false}, {"north", true}} {
+		w := c.do("POST", "/cds-services/card/feedback", feedback(told1), "Authorization", test.client)
+		if told := c.told[i]; w.Code != 200 || told.Client != test.client || told.Outcomes[0].Repeated != test.repeated {
+			t.Errorf("%s: status %d, %+v", test.client, w.Code, told)
+		}
 	}
 }
 
