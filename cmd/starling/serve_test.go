@@ -121,6 +121,9 @@ func TestServeSecondAddress(t *testing.T) {
 			t.Errorf("%s: status %d: %.200s", path, status, body)
 		}
 	}
+	if status, _, body := r.do("GET", "/debug/pprof/cmdline", ""); status != 404 || strings.Contains(body, second) {
+		t.Errorf("the command line, which may hold a password: status %d: %.200s", status, body)
+	}
 	if status, _, _ := r.do("GET", "/metrics", "", "Host", "rebound.example"); status != 421 {
 		t.Errorf("another name on the second address: %d, want 421", status)
 	}
