@@ -21,7 +21,7 @@ const (
 	maxKeys     = 500
 	maxSameID   = 4    // keys of one id that are tried
 	minRSABits  = 2048 // https://www.rfc-editor.org/rfc/rfc7518#section-3.3
-	maxRSABits  = 8192 // larger ones make a verification cost milliseconds
+	maxRSABits  = 4096 // go-jose reads no larger ones
 	maxKeyIDLen = 1024
 )
 
@@ -97,7 +97,7 @@ func parseKey(text []byte) (jose.JSONWebKey, error) {
 		if errors.Is(err, jose.ErrUnsupportedKeyType) {
 			return key, errors.New("its type is not known")
 		}
-		return key, errors.New("it cannot be read")
+		return key, fmt.Errorf("it cannot be read, or is an RSA key of more than %d bits", maxRSABits)
 	}
 	// go-jose does not read this member, https://www.rfc-editor.org/rfc/rfc7517#section-4.3.
 	var purpose struct {

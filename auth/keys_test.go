@@ -93,7 +93,9 @@ func TestKeySets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	huge := &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), maxRSABits, 1), E: 65537}
+	sized := func(bits int) *rsa.PublicKey {
+		return &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), bits-1, 1), E: 65537}
+	}
 	public := func(key jose.JSONWebKey) string {
 		text, err := json.Marshal(key)
 		if err != nil {
@@ -122,7 +124,8 @@ func TestKeySets(t *testing.T) {
 			nil, "keys[0]",
 		},
 		{"a weak key", []string{public(jose.JSONWebKey{Key: &weak.PublicKey, KeyID: "k1"})}, errNoKey, "1024 bits"},
-		{"a huge key", []string{public(jose.JSONWebKey{Key: huge, KeyID: "k1"})}, errNoKey, "8193 bits"},
+		{"a key of the largest size", []string{public(jose.JSONWebKey{Key: sized(maxRSABits), KeyID: "k1"})}, errSignature, ""},
+		{"a larger key", []string{public(jose.JSONWebKey{Key: sized(maxRSABits + 1), KeyID: "k1"})}, errNoKey, "RSA key of more than 4096 bits"},
 		{"a private key", []string{public(jose.JSONWebKey{Key: good, KeyID: "k1"})}, errNoKey, "secret key"},
 		{"a symmetric key", []string{`{"kty":"oct","kid":"k1","k":"AAAA"}`}, errNoKey, "secret key"},
 		{"an id without end", []string{public(jose.JSONWebKey{Key: &good.PublicKey, KeyID: strings.Repeat("k", maxKeyIDLen+1)})}, errNoKey, "its id is too long"},
