@@ -14,7 +14,7 @@ import (
 // with the token would.
 func (v *Verifier) Inspect(ctx context.Context, token string) Report {
 	e, done, _ := v.examine(ctx, strings.TrimSpace(token), true)
-	r := Report{Checks: done, PatientContext: e.patient != "", Ignored: e.scopes.Ignored}
+	r := Report{Checks: done, Ignored: e.scopes.Ignored}
 	for _, where := range e.scopes.areas() {
 		rights := e.scopes.rights[where]
 		text := fmt.Sprintf("%s/%s.%s", where.level, fhir.Clip(where.typ), lettersOf(rights))

@@ -10,8 +10,6 @@ type Report struct {
 	// Granted are the scopes that grant something, and Ignored those that do not.
 	Granted []GrantedScope
 	Ignored []IgnoredScope
-	// PatientContext tells whether the token is about one patient.
-	PatientContext bool
 }
 
 // Check is one check of a token.
