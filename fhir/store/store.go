@@ -1,6 +1,6 @@
 // Package store says what a store must do. storetest says it in tests, and
-// every implementation passes them unchanged: embedded (a folder) and, later,
-// mongo.
+// every implementation passes them unchanged: embedded (a folder) and mongo.
+// What they must do alike in code is here too: [Sealer], [Gate], [Change.Check].
 package store
 
 import (
