@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"net/http"
 	"net/url"
@@ -22,12 +23,17 @@ type interaction struct {
 	// Also is a second code the row serves. Its handler asks access for it.
 	Also   string
 	Method string
-	Path   string // below the base, in Echo's syntax
+	Path   string // below the base, in Echo's syntax; may begin with a type
 	// Handle serves an interaction that reads. One that writes has Write
 	// instead: it says what to change, and [Server.commit] does it, alone or
 	// together with the other entries of a transaction.
 	Handle func(*request) (*answer, error)
 	Write  func(*request) (*write, error)
+	// As is the interaction that access is asked for, if it is not Code: who may
+	// search a type may use the operations that search it.
+	As string
+	// Operation is the name of the row's operation, without '$'.
+	Operation string
 	// Public rows need no access: whoever is to get a token must be able to
 	// learn where.
 	Public bool
@@ -147,6 +153,8 @@ func match(path string, segments []string) (map[string]string, bool) {
 			return nil, false
 		case isParam:
 			values[name] = segments[i]
+		case i == 0 && resource.KnownType(part):
+			values["type"] = part
 		}
 	}
 	return values, true
@@ -215,7 +223,7 @@ func (r *request) allow(row *interaction) error {
 	if row.Public {
 		return nil
 	}
-	return r.access.Allow(row.Code, r.typ)
+	return r.access.Allow(cmp.Or(row.As, row.Code), r.typ)
 }
 
 // serve carries out one interaction that stands alone.

@@ -103,7 +103,7 @@ func (p pending) match(typ string, where []search.Clause) []*write {
 			if !r.Contains(row.Value) || slices.Contains(found, row.w) {
 				continue
 			}
-			if !slices.ContainsFunc(where[1:], func(c2 search.Clause) bool { return !search.Match(c.entries[row.w], c2) }) {
+			if !slices.ContainsFunc(where[1:], func(c2 search.Clause) bool { return !search.Match(typ, c.entries[row.w], c2) }) {
 				found = append(found, row.w)
 			}
 		}

@@ -53,6 +53,8 @@ type Config struct {
 	Version string
 	// Security tells clients how callers are known and what they may do.
 	Security Security
+	// Operations are served beside those of this package.
+	Operations []Operation
 	// Profiles are the canonical URLs of the profiles that this server offers
 	// for a resource type, for the CapabilityStatement.
 	Profiles map[string][]string

@@ -104,7 +104,7 @@ func TestScopesAgreeWithTheIndex(t *testing.T) {
 			}
 			clauses, found := scope.Clauses(res.Type)
 			for _, c := range clauses {
-				found = found && Match(entries, c)
+				found = found && Match("", entries, c)
 			}
 			if found != want {
 				t.Fatalf("right %05b of %+v finds %s of %q: %t, want %t", right, grants, res.Key, res.Patients, found, want)

@@ -30,7 +30,7 @@ func finds(t testing.TB, doc, query string) bool {
 		t.Fatalf("%s selects everything", query)
 	}
 	for _, clause := range request.Query.Where {
-		if !Match(entries, clause) {
+		if !Match("Observation", entries, clause) {
 			return false
 		}
 	}
@@ -237,7 +237,7 @@ func TestDateSearchesAgreeWithTable(t *testing.T) {
 		}
 		x := &extraction{}
 		x.dates(&Param{Name: "date"}, target)
-		got := Match(x.entries, Clause{Param: "date", Ranges: dateClasses.ranges(comparison{p, param.interval()})})
+		got := Match("Observation", x.entries, Clause{Param: "date", Ranges: dateClasses.ranges(comparison{p, param.interval()})})
 		want := byTable(p, nanos(param.low), nanos(param.high), nanos(target.low), nanos(target.high))
 		if got != want {
 			t.Fatalf("%s%s on [%s, %s]: %t, want %t", p, searched, start, end, got, want)

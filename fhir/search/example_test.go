@@ -37,7 +37,7 @@ func Example() {
 		}
 		selected := true
 		for _, clause := range request.Query.Where {
-			selected = selected && search.Match(entries, clause)
+			selected = selected && search.Match("Patient", entries, clause)
 		}
 		fmt.Println(request.Self, selected)
 	}

@@ -132,11 +132,11 @@ func TestCompartments(t *testing.T) {
 			t.Errorf("%s: compartments %q, want %q", name, got, patients)
 		}
 		for _, id := range got {
-			if !Match(entries, InPatients("nobody", id)) {
+			if !Match("", entries, InPatients("nobody", id)) {
 				t.Errorf("%s: InPatients(%q) does not select it", name, id)
 			}
 		}
-		if Match(entries, InPatients("nobody")) || Match(entries, InPatients()) {
+		if Match("", entries, InPatients("nobody")) || Match(typ, entries, InPatients()) {
 			t.Errorf("%s: is in a compartment it is not in", name)
 		}
 	}
@@ -169,7 +169,7 @@ func TestOwnReferences(t *testing.T) {
 		}
 		for _, query := range want.finds {
 			request, err := own.Parse([]string{"Observation"}, "subject="+query, ParseOptions{Base: base})
-			if err != nil || !Match(entries, request.Query.Where[0]) {
+			if err != nil || !Match("", entries, request.Query.Where[0]) {
 				t.Errorf("subject=%s does not find %s: %v", query, reference, err)
 			}
 		}
@@ -188,7 +188,7 @@ func TestPresent(t *testing.T) {
 		"code": true, "subject": true /* contained: no entry but presence */, "value-quantity": false, "component-value-quantity": true,
 		"component-data-absent-reason": true, "encounter": false,
 	} {
-		if got := Match(entries, Present(param)); got != want {
+		if got := Match("", entries, Present(param)); got != want {
 			t.Errorf("%s present: %t, want %t", param, got, want)
 		}
 	}

@@ -1,11 +1,27 @@
 package search
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
 
-// Match reports whether a resource with these entries satisfies a clause. It is
-// what a store must agree with: tests compare the two, and a store may use it
-// on a resource whose entries it has at hand.
-func Match(entries []Entry, c Clause) bool {
+	"github.com/starling-fhir/starling/fhir"
+)
+
+// Match reports whether a resource of a type with these entries satisfies a
+// clause. It is what a store must agree with: tests compare the two, and a store
+// may use it on a resource whose entries it has at hand. A Join is about other
+// resources: it holds for none.
+func Match(typ string, entries []Entry, c Clause) bool {
+	switch {
+	case len(c.Types) > 0 && !slices.Contains(c.Types, typ):
+		return c.Not
+	case c.Join != nil:
+		return c.Not
+	case c.Any != nil:
+		return c.Not != slices.ContainsFunc(c.Any, func(all []Clause) bool {
+			return !slices.ContainsFunc(all, func(c Clause) bool { return !Match(typ, entries, c) })
+		})
+	}
 	for _, e := range entries {
 		if e.Param != c.Param {
 			continue
@@ -47,4 +63,25 @@ func withIDs(ids ...string) Clause {
 		c.Ranges = append(c.Ranges, exactly(appendText([]byte{classTokenCode}, id, maxCodeText)))
 	}
 	return c
+}
+
+// RefersTo selects the resources that refer to any of the keys under a
+// parameter, with or without a version.
+func RefersTo(param string, keys ...fhir.Key) Clause {
+	c := Clause{Param: param}
+	for _, key := range keys {
+		c.Ranges = append(c.Ranges, link{key: key}.exact())
+	}
+	return c
+}
+
+// Refers returns the key that an entry of a reference parameter points at; ok is
+// false for entries of other forms: URLs, identifiers, versions.
+func Refers(value []byte) (key fhir.Key, ok bool) {
+	if len(value) == 0 || value[0] != classReference {
+		return fhir.Key{}, false
+	}
+	typ, rest := cutText(value[1:])
+	id, _ := cutText(rest)
+	return fhir.Key{Type: string(typ), ID: string(id)}, true
 }

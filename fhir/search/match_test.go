@@ -223,7 +223,7 @@ func TestMatchNot(t *testing.T) {
 		{Clause{Param: "b", Ranges: []Range{{From: []byte("0"), Keep: func(v []byte) bool { return v[0] == '9' }}}}, false},
 	}
 	for i, test := range tests {
-		if got := Match(entries, test.clause); got != test.want {
+		if got := Match("Patient", entries, test.clause); got != test.want {
 			t.Errorf("%d: %t, want %t", i, got, test.want)
 		}
 	}

@@ -111,7 +111,7 @@ func TestNumberSearchesAgreeWithTable(t *testing.T) {
 		}
 		doc := decodeRapid(t, fmt.Sprintf(`{"resourceType":"RiskAssessment","prediction":[{"probabilityDecimal":%s}]}`, value))
 		entries := extractRapid(t, doc)
-		got := Match(entries, Clause{Param: "probability", Ranges: numberClasses.ranges(c)})
+		got := Match("RiskAssessment", entries, Clause{Param: "probability", Ranges: numberClasses.ranges(c)})
 		want := numberByTable(t, p, searched, value)
 		if got != want {
 			t.Fatalf("%s%s on %s: %t, want %t", p, searched, value, got, want)

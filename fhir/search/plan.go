@@ -28,12 +28,20 @@ type Plan struct {
 	Drive int
 	// Rows is about how many resources the driving clause finds.
 	Rows float64
+	// Looked is how many rows of the index, or documents, the search looked at for
+	// this type, or -1 if nobody counted. For Query.Explain only.
+	Looked int64
 }
 
 // Step is one clause of a plan.
 type Step struct {
 	*Clause
 	Rows float64 // about how many resources the clause lets through
+	// Role is how the clause takes part, in the store's words ("drive", "test",
+	// …), and Found how many resources it let through or found as the search ran,
+	// or -1 if nobody counted. Both are filled in for Query.Explain only.
+	Role  string
+	Found int64
 }
 
 // PlanType plans the search of one type. A clause with Not cannot drive. The

@@ -154,7 +154,7 @@ func TestSparseClassesAgree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			answers = append(answers, Match(entries, request.Query.Where[0]))
+			answers = append(answers, Match("Observation", entries, request.Query.Where[0]))
 		}
 		for _, answer := range answers {
 			if answer != answers[0] {

@@ -30,13 +30,40 @@ type Range struct {
 	Keep     func(value []byte) bool
 }
 
-// Clause is one predicate of a query: a resource matches if any of its entries
-// under Param lies in any of Ranges; with Not, if none does. An empty Ranges
-// matches nothing (with Not: everything).
+// Clause is one predicate of a query, in one of three forms. With Not it holds
+// where it otherwise would not.
+//
+//   - By value: a resource matches if any of its entries under Param lies in any
+//     of Ranges. Empty Ranges match nothing.
+//   - Join set: a resource matches if it is joined, by a reference under Param,
+//     with another one that matches. Ranges count for nothing.
+//   - Any set: a resource matches if all clauses of any of the lists hold for it.
+//     Param and Ranges count for nothing. An empty list holds for everything.
+//
+// Types, if set, are the only types the clause can hold for: of any other type a
+// resource does not match (with Not: it does).
 type Clause struct {
 	Param  string
 	Ranges []Range
+	Join   *Join
+	Any    [][]Clause
 	Not    bool
+	Types  []string
+}
+
+// Join is a predicate about other resources: a chained parameter or _has.
+//
+// A literal reference joins, relative or below our own base, with or without a
+// version: then with the newest one. Of the others only those count that the
+// query's Scope sees, and that live at the page's moment.
+type Join struct {
+	// Reverse: the others refer to the resource, under the Clause's Param, which
+	// is then a parameter of Types. Else the resource refers to the others.
+	Reverse bool
+	// Types are the types of the others, sorted, not empty.
+	Types []string
+	// Where must all hold for one other resource.
+	Where []Clause
 }
 
 // Sort is one sort key. The resource's key under Param is its least value
@@ -75,6 +102,12 @@ type Query struct {
 	// Identity names the query for cursors: equal queries have equal
 	// identities, whatever the page. Access is part of it.
 	Identity string
+	// Back asks for the page that ends before Cursor instead: it is what a Page's
+	// Prev said.
+	Back bool
+	// Explain asks for the page's Plans. What they tell (estimates, rows) depends
+	// on everybody's data: whoever sets it must be allowed to see all of it.
+	Explain bool
 	// Scope is what the asker may find: of each type only what matches the
 	// scope's clauses too, and nothing of types it does not reach. Nothing of an
 	// answer, not its total, pages, cursors nor errors, depends on what lies
@@ -132,4 +165,8 @@ type Page struct {
 	Total int64
 	// Next continues behind this page; "" if there is no more.
 	Next string
+	// Prev, with Query.Back, gives the page before this one; "" on the first.
+	Prev string
+	// Plans say how the types were searched, if Query.Explain asked.
+	Plans []Plan
 }

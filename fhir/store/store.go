@@ -71,6 +71,19 @@ type Store interface {
 	// to the scope it was given under too.
 	Search(ctx context.Context, q search.Query) (*search.Page, error)
 
+	// Gather returns what goes along with a page, in one round: the newest versions
+	// of the keys it names and of what refers to keys. Each comes once, in the order
+	// of types and ids; what is absent, deleted or outside of the scope is left out.
+	// more says that there are further ones beyond the limit. The error is Invalid
+	// for a limit that is not 1 to 10,000.
+	Gather(ctx context.Context, g GatherQuery) (found []*fhir.Resource, more bool, err error)
+
+	// Erase removes every version of a resource but the newest, for good, and
+	// returns how many. History, reads of versions and pages begun before then go
+	// on without them. The error is NotFound if there never was the resource,
+	// VersionMismatch if ifVersion is not 0 and not the newest version.
+	Erase(ctx context.Context, key fhir.Key, ifVersion int64) (int64, error)
+
 	// Write applies all changes or none and returns the new versions in the
 	// order of changes, with one lastUpdated for all of them, which is never
 	// earlier than that of an earlier write. It is durable when it returns. Two
@@ -114,6 +127,10 @@ type Change struct {
 	// Conflict. It holds at the moment of the commit, before any change of the
 	// same Write, so two writers with the same criteria cannot both see nothing.
 	Condition *Condition
+	// Requires are resources that must be there, and not deleted, when the Write
+	// is done: from before, or by another change of the same Write. Else the error
+	// is Conflict.
+	Requires []fhir.Key
 }
 
 // Condition is a conditional interaction's search with the answer it gave. Of
@@ -121,6 +138,23 @@ type Change struct {
 type Condition struct {
 	Query search.Query
 	Keys  []fhir.Key // in any order, at most two
+}
+
+// GatherQuery asks for what goes along with a page: included resources.
+type GatherQuery struct {
+	Keys []fhir.Key
+	// Referring asks for the resources of a type that match a clause.
+	Referring []Referring
+	Limit     int // most resources, 1 to 10,000
+	// Scope is what the asker may see; nil means everything.
+	Scope *search.Scope
+}
+
+// Referring are the resources of one type for which a clause by value holds,
+// such as search.RefersTo gives.
+type Referring struct {
+	Type   string
+	Clause search.Clause
 }
 
 // ChangeError is an error of Write that one change caused.

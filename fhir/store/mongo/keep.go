@@ -208,7 +208,7 @@ func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
 // matches asks the clauses that the filter could not decide.
 func (p *paging) matches(c *candidate) bool {
 	for _, clause := range p.sel.where[c.typ] {
-		if hasKeep(&clause) && !search.Match(c.entries, clause) {
+		if hasKeep(&clause) && !search.Match("", c.entries, clause) {
 			return false
 		}
 	}

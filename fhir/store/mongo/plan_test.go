@@ -56,7 +56,7 @@ func TestPlansGiveTheSameAnswers(t *testing.T) {
 		}
 		var want []string
 		for _, c := range changes {
-			if !slices.ContainsFunc(where, func(clause search.Clause) bool { return !search.Match(c.Entries, clause) }) {
+			if !slices.ContainsFunc(where, func(clause search.Clause) bool { return !search.Match("", c.Entries, clause) }) {
 				want = append(want, c.Key.ID)
 			}
 		}
