@@ -51,14 +51,14 @@ type Step struct {
 // of its index in a race of its clauses instead: that is exact, costs
 // microseconds, and gathers what the search then uses.
 func PlanType(typ string, where []Clause, e Estimator) Plan {
-	p := Plan{Type: typ, Drive: -1, Rows: e.Resources(typ)}
+	p := Plan{Type: typ, Drive: -1, Rows: e.Resources(typ), Looked: -1}
 	for i := range where {
 		c := &where[i]
 		rows := e.Rows(typ, c)
 		if c.Not {
 			rows = math.Max(0, p.Rows-rows)
 		}
-		p.Steps = append(p.Steps, Step{c, rows})
+		p.Steps = append(p.Steps, Step{Clause: c, Rows: rows, Found: -1})
 	}
 	slices.SortStableFunc(p.Steps, func(a, b Step) int {
 		switch {
