@@ -136,7 +136,7 @@ func TestCompartments(t *testing.T) {
 				t.Errorf("%s: InPatients(%q) does not select it", name, id)
 			}
 		}
-		if Match("", entries, InPatients("nobody")) || Match(typ, entries, InPatients()) {
+		if Match("", entries, InPatients("nobody")) || Match("", entries, InPatients()) {
 			t.Errorf("%s: is in a compartment it is not in", name)
 		}
 	}
