@@ -135,6 +135,11 @@ vuln: $(GOVULNCHECK)
 	if [ $$status -eq 3 ]; then echo "$$out"; exit 1; fi; \
 	if [ $$status -ne 0 ]; then echo "govulncheck could not run here (its database is not reachable): skipped"; fi
 
+SCALE ?= 1 4 16
+.PHONY: bench-scale
+bench-scale: ## searches on 1, 4 and 16 copies of the sample set, or SCALE="1 16 64": 3 GB of disk for each 4 copies
+	STARLING_SCALE="$(SCALE)" go test -run '^$$' -bench '^BenchmarkScale$$' -benchtime 1x -timeout 0 ./cmd/starling
+
 .PHONY: bench
 bench: ## benchmarks; choose with BENCH=regexp PKG=./fhir/search
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) $(PKG)
