@@ -37,6 +37,9 @@ type Element struct {
 	// the element has no binding. https://hl7.org/fhir/R4/terminologies.html#strength
 	Strength string
 	ValueSet string // canonical URL of the bound value set
+	// Summary says that a summary has the element, Modifier that its value can
+	// change the meaning of others.
+	Summary, Modifier bool
 }
 
 // Type is one allowed type of an element.
@@ -129,7 +132,7 @@ func rows(name string, columns int, each func(cells []string) error) error {
 }
 
 func (s *Schema) loadElements() error {
-	return rows("elements.tsv", 6, func(cells []string) error {
+	return rows("elements.tsv", 7, func(cells []string) error {
 		e := &Element{Path: cells[0], Max: 1}
 		switch cells[1] {
 		case "0":
@@ -152,6 +155,7 @@ func (s *Schema) loadElements() error {
 		}
 		e.Content = strings.TrimPrefix(cells[4], "#")
 		e.Strength, e.ValueSet, _ = strings.Cut(cells[5], " ")
+		e.Summary, e.Modifier = strings.Contains(cells[6], "S"), strings.Contains(cells[6], "M")
 		if s.elements[e.Path] != nil {
 			return fmt.Errorf("%s is there twice", e.Path)
 		}

@@ -42,6 +42,8 @@ type element struct {
 	Max              string      `json:"max"`
 	Type             []typeOf    `json:"type"`
 	ContentReference string      `json:"contentReference"`
+	IsSummary        bool        `json:"isSummary"`
+	IsModifier       bool        `json:"isModifier"`
 	Binding          *valueBound `json:"binding"`
 }
 
@@ -93,7 +95,7 @@ func main() {
 
 	structures := read[structure](*from, "StructureDefinition-*.json")
 	elements, bound := elementRows(structures)
-	write(filepath.Join(*out, "elements.tsv"), "path\tmin\tmax\ttypes\tcontent\tbinding", elements)
+	write(filepath.Join(*out, "elements.tsv"), "path\tmin\tmax\ttypes\tcontent\tbinding\tflags", elements)
 
 	sets := make(map[string]valueSet)
 	for _, set := range read[valueSet](*from, "ValueSet-*.json") {
@@ -156,11 +158,26 @@ func elementRows(structures []structure) (rows []string, bound map[string]bool) 
 				types[i] = t.text()
 			}
 			rows = append(rows, strings.Join([]string{
-				e.Path, fmt.Sprint(e.Min), e.Max, strings.Join(types, ","), e.ContentReference, binding,
+				e.Path, fmt.Sprint(e.Min), e.Max, strings.Join(types, ","), e.ContentReference, binding, e.flags(),
 			}, "\t"))
 		}
 	}
 	return rows, bound
+}
+
+// flags are S for an element of summaries and M for one that can change the
+// meaning of others.
+//
+// https://hl7.org/fhir/R4/elementdefinition-definitions.html#ElementDefinition.isSummary
+func (e element) flags() string {
+	var flags string
+	if e.IsSummary {
+		flags += "S"
+	}
+	if e.IsModifier {
+		flags += "M"
+	}
+	return flags
 }
 
 // text writes a type with the resource types it may point at.
