@@ -63,6 +63,27 @@ func (e *Element) Choice() string {
 	return name
 }
 
+// NamedElement is an element under the name it has in JSON.
+type NamedElement struct {
+	Name string
+	Element
+}
+
+// Named returns the element under each name it can have in JSON: a choice once
+// for each of its types, with that type alone.
+func (e Element) Named() []NamedElement {
+	choice := e.Choice()
+	if choice == "" {
+		return []NamedElement{{lastName(e.Path), e}}
+	}
+	named := make([]NamedElement, len(e.Types))
+	for i, t := range e.Types {
+		named[i] = NamedElement{choiceName(choice, t.Name), e}
+		named[i].Types = []Type{t}
+	}
+	return named
+}
+
 // Schema is the set of R4's element definitions.
 type Schema struct {
 	elements map[string]*Element

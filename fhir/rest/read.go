@@ -56,20 +56,15 @@ func (r *request) visible(res *fhir.Resource) error {
 
 // version answers with one version of a resource.
 func (s *Server) version(r *request, res *fhir.Resource) (*answer, error) {
-	elements, err := s.readElements(r.query)
-	if err == nil {
-		err = s.checkElements([]string{r.typ}, elements)
-	}
+	shown, err := s.readView(r.query, r.typ)
 	if err != nil {
 		return nil, err
 	}
 	if r.unchanged(res) {
 		return &answer{status: http.StatusNotModified, resource: res}, nil
 	}
-	a := &answer{status: http.StatusOK, resource: res, body: res.JSON}
-	if len(elements) > 0 {
-		a.body, err = s.subset(res.JSON, elements)
-	}
+	a := &answer{status: http.StatusOK, resource: res}
+	a.body, err = s.show(shown, res.JSON, true)
 	return a, err
 }
 

@@ -136,6 +136,7 @@ type Server struct {
 	Config
 
 	schema     *resource.Schema
+	outlines   outlines // of summaries
 	table      []interaction
 	statement  atomic.Pointer[statement]
 	working    *semaphore.Weighted

@@ -101,12 +101,11 @@ func (s *Server) search(r *request) (*answer, error) {
 	if page.Next != "" && req.Summary != "count" {
 		b.link("next", path, req.Self, page.Next)
 	}
+	shown := view{summary: req.Summary, elements: req.Elements}
 	for _, res := range found {
-		json := res.JSON
-		if len(req.Elements) > 0 {
-			if json, err = s.subset(json, req.Elements); err != nil {
-				return nil, err
-			}
+		json, err := s.show(shown, res.JSON, true)
+		if err != nil {
+			return nil, err
 		}
 		b.match(s.basePrefix, res.Key, json)
 	}
