@@ -55,15 +55,22 @@ type Clause struct {
 //
 // A literal reference joins, relative or below our own base, with or without a
 // version: then with the newest one. Of the others only those count that the
-// query's Scope sees, and that live at the page's moment.
+// query's Scope sees, and that live at the page's moment. A resource may be its
+// own other.
 type Join struct {
 	// Reverse: the others refer to the resource, under the Clause's Param, which
 	// is then a parameter of Types. Else the resource refers to the others.
 	Reverse bool
 	// Types are the types of the others, sorted, not empty.
 	Types []string
-	// Where must all hold for one other resource.
+	// Where must all hold for one and the same other resource. Empty: it need only
+	// be there.
 	Where []Clause
+}
+
+// Joins reports whether a clause, or one inside it, has a Join.
+func (c Clause) Joins() bool {
+	return c.Join != nil || slices.ContainsFunc(c.Any, func(all []Clause) bool { return slices.ContainsFunc(all, Clause.Joins) })
 }
 
 // Sort is one sort key. The resource's key under Param is its least value
@@ -102,8 +109,8 @@ type Query struct {
 	// Identity names the query for cursors: equal queries have equal
 	// identities, whatever the page. Access is part of it.
 	Identity string
-	// Back asks for the page that ends before Cursor instead: it is what a Page's
-	// Prev said.
+	// Back asks for the page that ends before Cursor instead, which is what a Page's
+	// Prev said. It needs a Cursor.
 	Back bool
 	// Explain asks for the page's Plans. What they tell (estimates, rows) depends
 	// on everybody's data: whoever sets it must be allowed to see all of it.

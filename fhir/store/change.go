@@ -1,12 +1,21 @@
 package store
 
-import "github.com/starling-fhir/starling/fhir"
+import (
+	"slices"
+
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
+)
 
 // Check refuses what no store may keep. The error is Invalid for a bad key, an
-// unknown method or an empty body, TooLarge beyond the limits.
+// unknown method or an empty body, TooLarge beyond the limits, NotSupported for a
+// condition with a Join.
 func (c *Change) Check() error {
 	if _, err := fhir.ParseKey(c.Key.Type, c.Key.ID); err != nil {
 		return err
+	}
+	if c.Condition != nil && slices.ContainsFunc(c.Condition.Query.Where, search.Clause.Joins) {
+		return fhir.Errorf(fhir.NotSupported, "a condition cannot depend on what other resources hold, as a chained parameter or _has does")
 	}
 	switch c.Method {
 	case fhir.Delete:

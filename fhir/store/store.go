@@ -16,8 +16,8 @@ const (
 	MaxResourceBytes = 5 << 20
 	MaxEntries       = 20_000 // index entries a resource
 	MaxEntryBytes    = 512
-	// MaxPageBytes ends a page, of a search or a history, behind the resource
-	// that reaches it, however many were asked for.
+	// MaxPageBytes ends a page, of a search or a history, and a round of Gather,
+	// behind the resource that reaches it, however many were asked for.
 	MaxPageBytes = 32 << 20
 )
 
@@ -63,6 +63,14 @@ type Store interface {
 	// its Identity), Expired for one whose first page is older than the store
 	// keeps pages, TooCostly for a query the store will not run.
 	//
+	// All pages of one query are of one moment, that of the first: also for the
+	// others of a join, and for pages before (Query.Back). Such a page has the last
+	// Count resources before its cursor, in the query's order, and its Next goes on
+	// with the first one behind it. Back without a cursor is Invalid.
+	//
+	// With Explain every page has a plan for each of the query's Types. Of its
+	// steps, also those inside a join or alternatives, no Role holds a value.
+	//
 	// With a Scope nothing of the answer depends on what lies outside of it, not
 	// its total, pages, cursors nor errors. See search.Query.Counting for totals.
 	//
@@ -72,16 +80,19 @@ type Store interface {
 	Search(ctx context.Context, q search.Query) (*search.Page, error)
 
 	// Gather returns what goes along with a page, in one round: the newest versions
-	// of the keys it names and of what refers to keys. Each comes once, in the order
-	// of types and ids; what is absent, deleted or outside of the scope is left out.
-	// more says that there are further ones beyond the limit. The error is Invalid
-	// for a limit that is not 1 to 10,000.
+	// of the keys it names and of what refers to keys, all of one moment. Each comes
+	// once, in the order of types and ids; what is absent, deleted or outside of the
+	// scope is left out. It ends at the limit, and behind the resource that reaches
+	// MaxPageBytes; more says that there are further ones. The error is Invalid for a
+	// limit that is not 1 to 10,000.
 	Gather(ctx context.Context, g GatherQuery) (found []*fhir.Resource, more bool, err error)
 
 	// Erase removes every version of a resource but the newest, for good, and
 	// returns how many. History, reads of versions and pages begun before then go
-	// on without them. The error is NotFound if there never was the resource,
-	// VersionMismatch if ifVersion is not 0 and not the newest version.
+	// on without them: a search whose moment one of them was of loses that resource.
+	// The newest may be a deletion, which stays in its compartments; versions are
+	// numbered on as if nothing had gone. The error is NotFound if there never was
+	// the resource, VersionMismatch if ifVersion is not 0 and not the newest version.
 	Erase(ctx context.Context, key fhir.Key, ifVersion int64) (int64, error)
 
 	// Write applies all changes or none and returns the new versions in the
@@ -128,13 +139,14 @@ type Change struct {
 	// same Write, so two writers with the same criteria cannot both see nothing.
 	Condition *Condition
 	// Requires are resources that must be there, and not deleted, when the Write
-	// is done: from before, or by another change of the same Write. Else the error
-	// is Conflict.
+	// is done: from before, or by a change of the same Write, also this one. Else
+	// the error is Conflict.
 	Requires []fhir.Key
 }
 
 // Condition is a conditional interaction's search with the answer it gave. Of
 // the query only Types, Where and Scope count; a store asks for two resources.
+// A query with a Join is NotSupported: others are not held still by a commit.
 type Condition struct {
 	Query search.Query
 	Keys  []fhir.Key // in any order, at most two

@@ -45,7 +45,9 @@ type testCase struct {
 
 // cases lists every rule.
 func cases() []testCase {
-	return slices.Concat(writeCases, readCases, historyCases, searchCases, pagingCases, limitCases, concurrencyCases, propertyCases, archiveCases, scopeCases, scopeHistoryCases, scopePropertyCases)
+	return slices.Concat(writeCases, readCases, historyCases, searchCases, alternativesCases, joinCases, pagingCases, backCases, gatherCases, explainCases,
+		limitCases, concurrencyCases, requiresCases, eraseCases, raceCases, propertyCases, joinPropertyCases, archiveCases,
+		scopeCases, joinScopeCases, scopeHistoryCases, scopePropertyCases)
 }
 
 // fixture is one store under test. Its helpers fail the test on any error.
