@@ -87,7 +87,7 @@ var alternativesCases = []testCase{
 	}},
 	{"alternatives are paged and sorted as other clauses are", func(f *fixture) {
 		for i := range 30 {
-			f.write(put(fmt.Sprintf("Patient/%02d", i), fmt.Sprintf("n=%d", i*7%30), fmt.Sprintf("a=%d", i%3), fmt.Sprintf("b=%d", i%5)))
+			f.write(put(fmt.Sprintf("Patient/%02d", i), fmt.Sprintf("n=%02d", i*7%30), fmt.Sprintf("a=%d", i%3), fmt.Sprintf("b=%d", i%5)))
 		}
 		var want []string
 		for i := range 30 {

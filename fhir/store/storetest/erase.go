@@ -41,7 +41,7 @@ var eraseCases = []testCase{
 		f.find(query("Patient", is("code", "a")), "Patient/1")
 		f.remembers(store.HistoryQuery{Type: "Patient", ID: "1"}, "Patient/1@3")
 		f.remembers(store.HistoryQuery{Type: "Patient"}, "Patient/1@3", "Patient/10@1", "Patient/1-@1", "Patient/2@1")
-		f.remembers(store.HistoryQuery{}, "Patient/1@3", "Patient/10@1", "Patient/1-@1", "Observation/1@3", "Patient/2@1", "Observation/1!2", "Observation/1@1")
+		f.remembers(store.HistoryQuery{}, "Patient/1@3", "Patient/10@1", "Patient/1-@1", "Observation/1@3", "Observation/1!2", "Patient/2@1", "Observation/1@1")
 		f.erase("Patient/1", 0)
 		f.erase("Patient/2", 0)
 	}},

@@ -159,7 +159,7 @@ var joinCases = []testCase{
 		f.find(query("Patient", chain("link", "Patient", is("name", "x"))), "Patient/1")
 		f.find(query("Patient", has("Patient", "link", is("name", "x"))), "Patient/1")
 		f.find(query("Patient", chain("link", "Patient", chain("link", "Patient", chain("link", "Patient", is("name", "y"))))), "Patient/2", "Patient/4")
-		f.find(query("Patient", has("Patient", "link", has("Patient", "link", is("name", "y")))), "Patient/2", "Patient/4")
+		f.find(query("Patient", has("Patient", "link", has("Patient", "link", is("name", "y")))), "Patient/3", "Patient/4")
 		f.find(query("Patient", chain("link", "Patient", has("Patient", "link", is("name", "z")))), "Patient/3")
 	}},
 	{"a reference with a version joins the newest one, and one below our base is our own", func(f *fixture) {
