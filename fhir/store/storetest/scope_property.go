@@ -27,6 +27,7 @@ var scopePropertyCases = []testCase{
 			t.Repeat(map[string]func(*rapid.T){
 				"write":     func(t *rapid.T) { w.write(t, false) },
 				"search":    w.search,
+				"gather":    w.gather,
 				"history":   w.history,
 				"condition": w.condition,
 			})
@@ -76,6 +77,10 @@ func (w *twoWorlds) drawChange(t *rapid.T, own bool) store.Change {
 	for range rapid.IntRange(0, 4).Draw(t, "entries") {
 		c.Entries = append(c.Entries, search.Entry{Param: smallParam.Draw(t, "param"), Value: smallValue.Draw(t, "value")})
 	}
+	for range rapid.IntRange(0, 2).Draw(t, "references") {
+		param, target := graphLink.Draw(t, "link"), w.drawTarget(t)
+		c.Entries = append(c.Entries, search.Entry{Param: param, Value: search.RefersTo(param, target).Ranges[0].From})
+	}
 	var patients []string
 	if !typ.open {
 		others := rapid.SampledFrom([][]string{nil, {"b"}, {"b", w.patient + "x"}, {"zz"}}).Draw(t, "others")
@@ -85,6 +90,16 @@ func (w *twoWorlds) drawChange(t *rapid.T, own bool) store.Change {
 		}
 	}
 	return w.l.within(c, patients...)
+}
+
+// drawTarget draws what a reference points at: of the patient's or of others.
+func (w *twoWorlds) drawTarget(t *rapid.T) fhir.Key {
+	typ := rapid.SampledFrom(append(slices.Clone(seenTypes), hiddenTypes...)).Draw(t, "target")
+	k := fhir.Key{Type: typ.name, ID: fmt.Sprintf("%d%s", rapid.IntRange(0, 6).Draw(t, "target id"), rapid.SampledFrom([]string{"a", "b"}).Draw(t, "whose"))}
+	if !typ.open {
+		k.ID = fmt.Sprintf("%d-%s", w.draw, k.ID)
+	}
+	return k
 }
 
 // write writes changes of both, of which the bare world gets only the
@@ -170,6 +185,9 @@ func (w *twoWorlds) drawQuery(t *rapid.T) search.Query {
 		}
 		q.Where = append(q.Where, c)
 	}
+	if rapid.IntRange(0, 2).Draw(t, "joins") == 0 {
+		q.Where = append(q.Where, drawClause(t, 2))
+	}
 	if rapid.IntRange(0, 3).Draw(t, "names the patient") == 0 {
 		q.Where = append(q.Where, search.InPatients(w.patient))
 	}
@@ -184,10 +202,42 @@ func (w *twoWorlds) search(t *rapid.T) {
 	if rapid.Bool().Draw(t, "a scope set by hand") {
 		q.Total = search.TotalCheap
 	}
-	w.compare(t, func(f *fixture, cursor string) (*search.Page, error) {
+	full, bare := w.compare(t, func(f *fixture, cursor string) (*search.Page, error) {
 		q.Cursor = cursor
 		return f.s.Search(f.Context(), q)
 	})
+	for q.Back = true; full != "" && bare != ""; {
+		q.Cursor = full
+		got, gotErr := w.full.s.Search(w.full.Context(), q)
+		q.Cursor = bare
+		want, wantErr := w.bare.s.Search(w.bare.Context(), q)
+		if a, b := describePage(got, gotErr), describePage(want, wantErr); a != b {
+			t.Fatalf("back is\n%s\nwithout what lies outside\n%s", a, b)
+		}
+		if gotErr != nil {
+			return
+		}
+		full, bare = got.Prev, want.Prev
+		w.others(t)
+	}
+}
+
+func (w *twoWorlds) gather(t *rapid.T) {
+	g := store.GatherQuery{Limit: rapid.IntRange(1, 6).Draw(t, "limit"), Scope: w.access(t).Scope(search.CanSearch)}
+	for range rapid.IntRange(0, 4).Draw(t, "keys") {
+		g.Keys = append(g.Keys, w.drawTarget(t))
+	}
+	for range rapid.IntRange(0, 2).Draw(t, "referring") {
+		clause := search.RefersTo(graphLink.Draw(t, "param"), w.drawTarget(t), w.drawTarget(t))
+		g.Referring = append(g.Referring, store.Referring{Type: w.drawTarget(t).Type, Clause: clause})
+	}
+	ask := func(f *fixture) string {
+		found, more, err := f.s.Gather(f.Context(), g)
+		return fmt.Sprintf("more: %t\n%s", more, describePage(&search.Page{Resources: found}, err))
+	}
+	if a, b := ask(w.full), ask(w.bare); a != b {
+		t.Fatalf("gathered is\n%s\nwithout what lies outside\n%s", a, b)
+	}
 }
 
 func (w *twoWorlds) history(t *rapid.T) {
@@ -217,6 +267,7 @@ func (w *twoWorlds) history(t *rapid.T) {
 func (w *twoWorlds) condition(t *rapid.T) {
 	q := w.access(t).Narrow(w.drawQuery(t))
 	q.Count, q.Sort = 2, nil
+	q.Where = slices.DeleteFunc(q.Where, search.Clause.Joins)
 	page, err := w.bare.s.Search(w.bare.Context(), q)
 	if err != nil {
 		t.Fatalf("Search: %v", err)
@@ -232,8 +283,9 @@ func (w *twoWorlds) condition(t *rapid.T) {
 	w.commit(t, []store.Change{c}, []store.Change{c})
 }
 
-// compare follows an answer's pages in both worlds.
-func (w *twoWorlds) compare(t *rapid.T, ask func(f *fixture, cursor string) (*search.Page, error)) {
+// compare follows an answer's pages in both worlds and returns what their last
+// ones have as Prev.
+func (w *twoWorlds) compare(t *rapid.T, ask func(f *fixture, cursor string) (*search.Page, error)) (fullPrev, barePrev string) {
 	var full, bare string
 	for range 1000 {
 		got, gotErr := ask(w.full, full)
@@ -241,13 +293,17 @@ func (w *twoWorlds) compare(t *rapid.T, ask func(f *fixture, cursor string) (*se
 		if a, b := describePage(got, gotErr), describePage(want, wantErr); a != b {
 			t.Fatalf("the answer is\n%s\nwithout what lies outside\n%s", a, b)
 		}
-		if gotErr != nil || got.Next == "" {
-			return
+		switch {
+		case gotErr != nil:
+			return "", ""
+		case got.Next == "":
+			return got.Prev, want.Prev
 		}
 		full, bare = got.Next, want.Next
 		w.others(t)
 	}
 	t.Fatal("paging does not end")
+	return "", ""
 }
 
 // describePage writes all that an answer tells.
@@ -255,7 +311,7 @@ func describePage(page *search.Page, err error) string {
 	if err != nil {
 		return fmt.Sprintf("error of kind %d: %v", fhir.KindOf(err), err)
 	}
-	lines := []string{fmt.Sprintf("total %d, a cursor of %d bytes", page.Total, len(page.Next))}
+	lines := []string{fmt.Sprintf("total %d, a cursor of %d bytes, one back of %d", page.Total, len(page.Next), len(page.Prev))}
 	for _, res := range page.Resources {
 		lines = append(lines, describe(res))
 	}
