@@ -27,6 +27,9 @@ type component struct {
 const (
 	formPoint    byte = 1 // one bound
 	formInterval byte = 2 // low, high
+	// A quantity of a known UCUM code has a second entry.
+	formCanonicalPoint    byte = 3 // text kind of unit, one bound
+	formCanonicalInterval byte = 4 // text kind of unit, low, high
 )
 
 // indexComposite adds the entries of the element n of a composite.
@@ -91,16 +94,21 @@ func appendParts(out [][]byte, kind Type, typ string, n *resource.Node) [][]byte
 			out = append(out, formed(span.interval()))
 		}
 	case TypeNumber:
-		if span, ok := numberSpan(n, typ); ok {
-			out = append(out, formed(span))
+		if i, ok := numberInterval(n, typ); ok {
+			out = append(out, formed(i))
 		}
 	case TypeQuantity:
 		if a, ok := amountOf(n, typ); ok {
-			v := formed(a.interval)
+			v := formed(a.interval())
 			for _, s := range []string{a.unit, a.code, a.system} {
 				v = appendText(v, s, maxCompositeUnit)
 			}
 			out = append(out, v)
+			if kind, canonical, ok := a.canonical(); ok {
+				bounds := formed(canonical)
+				v := appendText([]byte{bounds[0] + formCanonicalPoint - formPoint}, kind, maxCompositeUnit)
+				out = append(out, append(v, bounds[1:]...))
+			}
 		}
 	}
 	return out
@@ -178,10 +186,10 @@ func compositeRanges(p *Param, values [][]string, opts ParseOptions) ([]Range, e
 		case TypeReference:
 			matchers[i], err = c.reference(strings.Join(parts, "|"), opts.Base)
 		default:
-			var compare comparison
-			matchers[i], compare, err = c.ordered(parts, opts)
+			var value quantityValue
+			matchers[i], value, err = c.ordered(parts, opts)
 			if err == nil && i == 1 && narrowed {
-				narrow = pointRanges(head, compare)
+				narrow = value.pointRanges(head)
 			}
 		}
 		if err != nil {
@@ -283,7 +291,7 @@ func (c *component) reference(text, base string) (matcher, error) {
 }
 
 // ordered reads a date, number or quantity component.
-func (c *component) ordered(parts []string, opts ParseOptions) (matcher, comparison, error) {
+func (c *component) ordered(parts []string, opts ParseOptions) (matcher, quantityValue, error) {
 	var q quantityValue
 	var err error
 	end := numberEnd
@@ -297,32 +305,45 @@ func (c *component) ordered(parts []string, opts ParseOptions) (matcher, compari
 		q, err = parseQuantity(parts)
 	}
 	if err != nil {
-		return nil, comparison{}, err
+		return nil, quantityValue{}, err
+	}
+	if c.typ == TypeQuantity {
+		return q.matches, q, nil
 	}
 	return func(b []byte) (bool, []byte) {
 		value, rest, ok := cutFormed(b, end)
-		if !ok || !q.holds(value) {
-			return false, nil
-		}
-		if c.typ != TypeQuantity {
-			return true, rest
-		}
-		var got [3][]byte // unit, code, system
-		for i := range got {
-			got[i], rest = cutText(rest)
-		}
-		is := func(got []byte, want string) bool {
-			encoded := appendText(nil, want, maxCompositeUnit)
-			return bytes.Equal(got, encoded[:len(encoded)-1])
-		}
-		switch {
-		case q.unit != "":
-			return is(got[0], q.unit) || is(got[1], q.unit), rest
-		case q.code != "":
-			return is(got[1], q.code) && is(got[2], q.system), rest
-		}
-		return true, rest
-	}, q.comparison, nil
+		return ok && q.holds(value), rest
+	}, q, nil
+}
+
+// matches is the matcher of a quantity component.
+func (q quantityValue) matches(b []byte) (ok bool, rest []byte) {
+	if len(b) == 0 {
+		return false, nil
+	}
+	is := func(got []byte, want string) bool {
+		encoded := appendText(nil, want, maxCompositeUnit)
+		return bytes.Equal(got, encoded[:len(encoded)-1])
+	}
+	if b[0] >= formCanonicalPoint {
+		kind, bounds := cutText(b[1:])
+		value, rest, ok := cutBounds(b[0] == formCanonicalInterval, bounds, numberEnd)
+		return ok && q.kind != "" && is(kind, q.kind) && q.holds(value), rest
+	}
+	value, rest, ok := cutFormed(b, numberEnd)
+	var got [3][]byte // unit, code, system
+	for i := range got {
+		got[i], rest = cutText(rest)
+	}
+	switch {
+	case !ok || q.kind != "" || !q.holds(value):
+		return false, rest
+	case q.unit != "":
+		return is(got[0], q.unit) || is(got[1], q.unit), rest
+	case q.code != "":
+		return is(got[1], q.code) && is(got[2], q.system), rest
+	}
+	return true, rest
 }
 
 // cutFormed splits off what formed encoded.
@@ -330,30 +351,42 @@ func cutFormed(b []byte, end func([]byte) int) (value interval, rest []byte, ok 
 	if len(b) < 2 {
 		return interval{}, nil, false
 	}
-	form, b := b[0], b[1:]
+	return cutBounds(b[0] == formInterval, b[1:], end)
+}
+
+// cutBounds splits off one bound, or two.
+func cutBounds(two bool, b []byte, end func([]byte) int) (value interval, rest []byte, ok bool) {
+	if len(b) == 0 {
+		return interval{}, nil, false
+	}
 	n := end(b)
 	value.low, b = b[:n], b[n:]
 	value.high = value.low
-	if form == formInterval {
+	if two {
 		n = end(b)
 		value.high, b = b[:n], b[n:]
 	}
 	return value, b, true
 }
 
-// pointRanges narrows the entries that begin with head to the points a
-// comparison can hold for, and all intervals.
-func pointRanges(head []byte, c comparison) []Range {
-	base := append(bytes.Clone(head), formPoint)
+// pointRanges narrows the entries that begin with head to the points the value
+// can hold for, and all intervals.
+func (q quantityValue) pointRanges(head []byte) []Range {
+	base, intervals := append(bytes.Clone(head), formPoint), append(bytes.Clone(head), formInterval)
+	if q.kind != "" {
+		kind := appendText(nil, q.kind, maxCompositeUnit)
+		base = append(append(bytes.Clone(head), formCanonicalPoint), kind...)
+		intervals = append(append(bytes.Clone(head), formCanonicalInterval), kind...)
+	}
 	at := func(bound []byte) []byte { return append(bytes.Clone(base), bound...) }
 	points := prefixed(base)
-	switch c.prefix {
+	switch q.prefix {
 	case equal, approximately:
-		points = Range{From: at(c.low), To: prefixEnd(at(c.high))}
+		points = Range{From: at(q.low), To: prefixEnd(at(q.high))}
 	case greater, greaterOrEqual, startsAfter:
-		points.From = at(c.low)
+		points.From = at(q.low)
 	case less, lessOrEqual, endsBefore:
-		points.To = prefixEnd(at(c.high))
+		points.To = prefixEnd(at(q.high))
 	}
-	return []Range{points, prefixed(append(bytes.Clone(head), formInterval))}
+	return []Range{points, prefixed(intervals)}
 }

@@ -10,7 +10,7 @@ import (
 
 // encodingVersion changes when entries of the same resource change without a
 // change of the definitions, so that stores build their index anew.
-const encodingVersion = "2"
+const encodingVersion = "3"
 
 // maxEntryBytes is the longest value of an entry. The caps of the parts below
 // are chosen so that no class can reach beyond it.
@@ -40,9 +40,11 @@ const (
 	classQuantityHigh     byte = 0x29 // number high, number low
 	classQuantityUnitLow  byte = 0x2A // text unit or code, number low, number high
 	classQuantityUnitHigh byte = 0x2B // text unit or code, number high, number low; not for points
-	classQuantityCodeLow  byte = 0x2C // text system, text code, number low, number high
-	classQuantityCodeHigh byte = 0x2D // text system, text code, number high, number low; not for points
-	// 0x2E and 0x2F are kept free for canonical UCUM units.
+	classQuantityCodeLow  byte = 0x2C // text system, text code, number low, number high; not for known UCUM codes
+	classQuantityCodeHigh byte = 0x2D // text system, text code, number high, number low; nor for points
+
+	classQuantityCanonicalLow  byte = 0x2E // text kind of unit, number low, number high in the kind's canonical unit
+	classQuantityCanonicalHigh byte = 0x2F // text kind of unit, number high, number low; not for points
 
 	classTokenCode   byte = 0x30 // text code, whatever the system
 	classTokenSystem byte = 0x31 // text system (empty: none), text code
@@ -59,6 +61,10 @@ const (
 	classReferenceIdentifier byte = 0x54 // text system, text value: for :identifier
 
 	classURI byte = 0x60 // text
+
+	classPosition byte = 0x62 // number latitude, number longitude
+
+	classTextWord byte = 0x64 // text folded word
 
 	classComposite byte = 0x70 // text code, text system, then the parts of the other components
 )

@@ -83,7 +83,7 @@ func TestLongNumbers(t *testing.T) {
 		if !ok {
 			t.Fatal(text)
 		}
-		i := l.decimal.interval()
+		i := l.decimal.span().interval()
 		if i.point() || bytes.Compare(i.low, i.high) >= 0 {
 			t.Errorf("%s… is %x to %x", text[:5], i.low, i.high)
 		}
@@ -95,7 +95,7 @@ func TestLongNumbers(t *testing.T) {
 				near = "-" + near
 			}
 			n, _ := parseDecimal(near)
-			point := n.decimal.interval()
+			point := n.decimal.span().interval()
 			if bytes.Compare(i.low, point.low) > 0 == (bytes.Compare(i.high, point.low) < 0) {
 				t.Errorf("%s… and %s overlap", text[:5], near)
 			}

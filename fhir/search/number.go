@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"math/big"
 	"strconv"
 	"strings"
@@ -80,11 +81,42 @@ func allDigits(s string) bool {
 	return s != ""
 }
 
-// interval returns the exact number as an interval: a point unless it has more
+// bound is an end of an interval of numbers before it is encoded.
+type bound struct {
+	decimal
+	side     int // on the number, or next to it
+	infinite int // -1 below, +1 above all numbers
+}
+
+var (
+	belowAll = bound{infinite: -1}
+	aboveAll = bound{infinite: +1}
+)
+
+func (b bound) append(dst []byte) []byte {
+	switch {
+	case b.infinite < 0:
+		return append(dst, numberMin)
+	case b.infinite > 0:
+		return append(dst, numberMax)
+	}
+	return appendDecimal(dst, b.decimal, b.side)
+}
+
+// span is a closed interval of numbers before it is encoded.
+type span struct {
+	low, high bound
+}
+
+func (s span) interval() interval {
+	return interval{s.low.append(nil), s.high.append(nil)}
+}
+
+// span returns the exact number as an interval: a point unless it has more
 // digits than count.
-func (d decimal) interval() interval {
+func (d decimal) span() span {
 	low, high := d.sides()
-	return interval{appendDecimal(nil, d, low), appendDecimal(nil, d, high)}
+	return span{bound{decimal: d, side: low}, bound{decimal: d, side: high}}
 }
 
 func (d decimal) sides() (low, high int) {
@@ -138,7 +170,7 @@ func scaled(n *big.Int, power int) decimal {
 // [99.5, 100.5), 1e2 is [95, 105).
 //
 // https://hl7.org/fhir/R4/search.html#number
-func (l literal) implied() interval {
+func (l literal) implied() span {
 	n, power := l.integer()
 	ten := big.NewInt(10)
 	n.Mul(n, ten)
@@ -151,22 +183,22 @@ func (l literal) implied() interval {
 	}
 	low := scaled(new(big.Int).Sub(n, half), power-1)
 	high := scaled(new(big.Int).Add(n, half), power-1)
-	return interval{appendDecimal(nil, low, onPoint), appendDecimal(nil, high, justBelow)}
+	return span{bound{decimal: low}, bound{decimal: high, side: justBelow}}
 }
 
 // approximate returns the interval of 10 % around l, and not less than its
 // implied one.
-func (l literal) approximate() interval {
+func (l literal) approximate() span {
 	n, power := l.integer()
 	tenth := new(big.Int).Abs(n)
 	n.Mul(n, big.NewInt(10))
 	out := l.implied()
-	low := appendDecimal(nil, scaled(new(big.Int).Sub(n, tenth), power-1), onPoint)
-	high := appendDecimal(nil, scaled(new(big.Int).Add(n, tenth), power-1), onPoint)
-	if string(low) < string(out.low) {
+	low := bound{decimal: scaled(new(big.Int).Sub(n, tenth), power-1)}
+	high := bound{decimal: scaled(new(big.Int).Add(n, tenth), power-1)}
+	if bytes.Compare(low.append(nil), out.low.append(nil)) < 0 {
 		out.low = low
 	}
-	if string(high) > string(out.high) {
+	if bytes.Compare(high.append(nil), out.high.append(nil)) > 0 {
 		out.high = high
 	}
 	return out
@@ -174,47 +206,49 @@ func (l literal) approximate() interval {
 
 // numberComparison reads the value of a number search.
 func numberComparison(text string) (comparison, error) {
-	p, rest := cutPrefix(text)
-	l, ok := parseDecimal(rest)
-	if !ok {
-		return comparison{}, fhir.Errorf(fhir.Invalid,
-			"%q is not a number: write digits such as 100, 5.40 or 1e-3, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", fhir.Clip(text))
-	}
-	return l.comparison(p), nil
+	p, s, err := searchedNumber(text)
+	return comparison{p, s.interval()}, err
 }
 
-func (l literal) comparison(p prefix) comparison {
-	switch p {
-	case equal, notEqual:
-		return comparison{p, l.implied()}
-	case approximately:
-		return comparison{p, l.approximate()}
+// searchedNumber reads a number behind a prefix, and returns the interval that
+// the prefix compares with: the number, or what is equal to its precision.
+func searchedNumber(text string) (prefix, span, error) {
+	p, rest := cutPrefix(text)
+	l, ok := parseDecimal(rest)
+	switch {
+	case !ok:
+		return p, span{}, fhir.Errorf(fhir.Invalid,
+			"%q is not a number: write digits such as 100, 5.40 or 1e-3, behind an optional eq, ne, gt, lt, ge, le, sa, eb or ap", fhir.Clip(text))
+	case p == equal, p == notEqual:
+		return p, l.implied(), nil
+	case p == approximately:
+		return p, l.approximate(), nil
 	}
-	return comparison{p, l.decimal.interval()}
+	return p, l.span(), nil
 }
 
 // indexNumber adds the entries of a number parameter.
 func indexNumber(x *extraction, p *Param, typ string, n *resource.Node) {
-	span, ok := numberSpan(n, typ)
+	i, ok := numberInterval(n, typ)
 	if !ok {
 		return
 	}
-	x.add(p, append(append(x.value(classNumberLow), span.low...), span.high...))
-	x.add(p, append(append(x.value(classNumberHigh), span.high...), span.low...))
+	x.add(p, append(append(x.value(classNumberLow), i.low...), i.high...))
+	x.add(p, append(append(x.value(classNumberHigh), i.high...), i.low...))
 }
 
-// numberSpan returns the interval of a number or, as of
+// numberInterval returns the interval of a number or, as of
 // RiskAssessment.prediction.probability, of a Range.
-func numberSpan(n *resource.Node, typ string) (interval, bool) {
+func numberInterval(n *resource.Node, typ string) (interval, bool) {
 	if typ == "Range" {
 		a, ok := rangeAmount(n)
-		return a.interval, ok
+		return a.interval(), ok
 	}
 	if n.Kind != resource.Number {
 		return interval{}, false
 	}
 	l, ok := parseDecimal(n.Text)
-	return l.decimal.interval(), ok
+	return l.decimal.span().interval(), ok
 }
 
 // times returns the product of two numbers.

@@ -8,9 +8,13 @@ import (
 	"github.com/starling-fhir/starling/fhir/resource"
 )
 
-// Quantity parameters: https://hl7.org/fhir/R4/search.html#quantity. Units are
-// compared as they are written; canonical UCUM units have their classes
-// reserved.
+// Quantity parameters: https://hl7.org/fhir/R4/search.html#quantity. With UCUM's
+// system, numbers of units of one kind are compared by what they come to in the
+// kind's canonical unit (ucum.go); else units are compared as they are written.
+
+// ucumSystem is the system of UCUM codes.
+// https://hl7.org/fhir/R4/valueset-ucum-units.html
+const ucumSystem = "http://unitsofmeasure.org"
 
 var quantityClasses = ordered{low: classQuantityLow, high: classQuantityHigh, end: numberEnd}
 
@@ -20,7 +24,7 @@ const currencies = "urn:iso:std:iso:4217"
 
 // amount is an interval of a unit.
 type amount struct {
-	interval
+	span
 	unit, system, code string
 }
 
@@ -29,57 +33,63 @@ func amountOf(n *resource.Node, typ string) (amount, bool) {
 	switch typ {
 	case "Money":
 		a := amount{system: currencies, code: n.Str("currency")}
-		span, ok := quantityInterval(n)
-		a.interval = span
+		values, ok := quantitySpan(n)
+		a.span = values
 		return a, ok
 	case "Range":
 		return rangeAmount(n)
 	case "SampledData":
 		return sampledAmount(n)
 	}
-	span, ok := quantityInterval(n)
-	return amount{span, n.Str("unit"), n.Str("system"), n.Str("code")}, ok
+	values, ok := quantitySpan(n)
+	return amount{values, n.Str("unit"), n.Str("system"), n.Str("code")}, ok
 }
 
-// quantityInterval returns the values a Quantity can have, which its
-// comparator may leave open at one end.
+// quantitySpan returns the values a Quantity can have, which its comparator may
+// leave open at one end.
 //
 // https://hl7.org/fhir/R4/datatypes.html#Quantity
-func quantityInterval(n *resource.Node) (interval, bool) {
+func quantitySpan(n *resource.Node) (span, bool) {
 	value := n.Get("value")
 	if value == nil || value.Kind != resource.Number {
-		return interval{}, false
+		return span{}, false
 	}
 	l, ok := parseDecimal(value.Text)
 	if !ok {
-		return interval{}, false
+		return span{}, false
 	}
+	s := l.span()
 	switch n.Str("comparator") {
 	case "<":
-		return interval{[]byte{numberMin}, appendDecimal(nil, l.decimal, justBelow)}, true
+		return span{belowAll, bound{decimal: l.decimal, side: justBelow}}, true
 	case "<=":
-		return interval{[]byte{numberMin}, l.decimal.interval().high}, true
+		s.low = belowAll
 	case ">":
-		return interval{appendDecimal(nil, l.decimal, justAbove), []byte{numberMax}}, true
+		return span{bound{decimal: l.decimal, side: justAbove}, aboveAll}, true
 	case ">=":
-		return interval{l.decimal.interval().low, []byte{numberMax}}, true
+		s.high = aboveAll
 	}
-	return l.decimal.interval(), true
+	return s, true
 }
 
-// rangeAmount reads a Range: a missing end is open.
+// rangeAmount reads a Range: a missing end is open. If the ends name different
+// units, their numbers are there without them.
 func rangeAmount(n *resource.Node) (amount, bool) {
 	low, hasLow := amountOf(n.Get("low"), "Quantity")
 	high, hasHigh := amountOf(n.Get("high"), "Quantity")
 	switch {
 	case hasLow && hasHigh:
+		if low.code != "" && high.code != "" && (low.code != high.code || low.system != high.system) {
+			low.unit, low.system, low.code = "", "", ""
+		}
 		low.high = high.high
-		return low, string(low.low) <= string(low.high)
+		i := low.interval()
+		return low, string(i.low) <= string(i.high)
 	case hasLow:
-		low.high = []byte{numberMax}
+		low.high = aboveAll
 		return low, true
 	case hasHigh:
-		high.low = []byte{numberMin}
+		high.low = belowAll
 		return high, true
 	}
 	return amount{}, false
@@ -130,15 +140,15 @@ func sampledAmount(n *resource.Node) (amount, bool) {
 				least, greatest = greatest, least
 			}
 		}
-		a.low, a.high = plus(base, least).interval().low, plus(base, greatest).interval().high
+		a.low, a.high = plus(base, least).span().low, plus(base, greatest).span().high
 	}
 	if below || beyond && leastKey == nil {
-		a.low = []byte{numberMin}
+		a.low = belowAll
 	}
 	if beyond || below && leastKey == nil {
-		a.high = []byte{numberMax}
+		a.high = aboveAll
 	}
-	return a, a.low != nil
+	return a, leastKey != nil || below || beyond
 }
 
 // number reads a number that arithmetic may be done with.
@@ -163,17 +173,34 @@ func indexQuantity(x *extraction, p *Param, typ string, n *resource.Node) {
 	if !ok {
 		return
 	}
-	v := append(x.value(classQuantityLow), a.low...)
-	x.add(p, append(v, a.high...))
-	v = append(x.value(classQuantityHigh), a.high...)
-	x.add(p, append(v, a.low...))
+	i := a.interval()
+	v := append(x.value(classQuantityLow), i.low...)
+	x.add(p, append(v, i.high...))
+	v = append(x.value(classQuantityHigh), i.high...)
+	x.add(p, append(v, i.low...))
 	for _, unit := range a.units() {
-		x.withUnit(p, classQuantityUnitLow, appendText(nil, unit, maxUnitText), a)
+		x.withUnit(p, classQuantityUnitLow, appendText(nil, unit, maxUnitText), i)
 	}
-	if a.code != "" {
+	if kind, canonical, ok := a.canonical(); ok {
+		x.withUnit(p, classQuantityCanonicalLow, appendText(nil, kind, maxUnitText), canonical)
+	} else if a.code != "" {
 		head := appendText(nil, a.system, maxUnitCodeText)
-		x.withUnit(p, classQuantityCodeLow, appendText(head, a.code, maxUnitCodeText), a)
+		x.withUnit(p, classQuantityCodeLow, appendText(head, a.code, maxUnitCodeText), i)
 	}
+}
+
+// canonical returns the amount in the canonical unit of its unit's kind. ok is
+// false if its code is none of UCUM that we know, or its number absurd.
+func (a amount) canonical() (kind string, i interval, ok bool) {
+	if a.system != ucumSystem {
+		return "", interval{}, false
+	}
+	u, ok := unitOf(a.code)
+	if !ok {
+		return "", interval{}, false
+	}
+	s, ok := u.canonical(a.span)
+	return u.kind, s.interval(), ok
 }
 
 // units returns what a search for a unit without a system finds: the unit's
@@ -190,37 +217,47 @@ func (a amount) units() []string {
 	return []string{a.unit, a.code}
 }
 
-// withUnit adds an entry of a low class and, unless the amount is a point, of
+// withUnit adds an entry of a low class and, unless the interval is a point, of
 // the high class behind it.
-func (x *extraction) withUnit(p *Param, low byte, head []byte, a amount) {
-	v := append(append(x.value(low), head...), a.low...)
-	x.add(p, append(v, a.high...))
-	if !a.point() {
-		v = append(append(x.value(low+1), head...), a.high...)
-		x.add(p, append(v, a.low...))
+func (x *extraction) withUnit(p *Param, low byte, head []byte, i interval) {
+	v := append(append(x.value(low), head...), i.low...)
+	x.add(p, append(v, i.high...))
+	if !i.point() {
+		v = append(append(x.value(low+1), head...), i.high...)
+		x.add(p, append(v, i.low...))
 	}
 }
 
 // quantityValue is a value of a quantity search:
 // [prefix]number, number|system|code or number||unit.
 type quantityValue struct {
+	// comparison is with numbers of the canonical unit if kind is set, else with
+	// numbers as they are written.
 	comparison
 	unit, system, code string
+	kind               string // of the unit, if the code is one of UCUM that we know
 }
 
 func parseQuantity(parts []string) (quantityValue, error) {
-	c, err := numberComparison(parts[0])
+	p, s, err := searchedNumber(parts[0])
 	if err != nil {
 		return quantityValue{}, err
 	}
-	q := quantityValue{comparison: c}
+	q := quantityValue{comparison: comparison{p, s.interval()}}
 	switch {
 	case len(parts) == 1, len(parts) == 3 && parts[1] == "" && parts[2] == "":
 	case len(parts) == 3 && parts[2] != "":
 		if parts[1] == "" {
 			q.unit = parts[2]
-		} else {
-			q.system, q.code = parts[1], parts[2]
+			break
+		}
+		a := amount{span: s, system: parts[1], code: parts[2]}
+		q.system, q.code = a.system, a.code
+		kind, canonical, ok := a.canonical()
+		if ok {
+			q.kind, q.interval = kind, canonical
+		} else if kind != "" {
+			return quantityValue{}, fhir.Errorf(fhir.Invalid, "%q is too long or too large a number to convert", fhir.Clip(parts[0]))
 		}
 	default:
 		return quantityValue{}, fhir.Errorf(fhir.Invalid,
@@ -235,6 +272,11 @@ func (q quantityValue) ranges() []Range {
 		return ordered{
 			low: classQuantityUnitLow, high: classQuantityUnitHigh, end: numberEnd, sparse: true,
 			head: appendText(nil, q.unit, maxUnitText),
+		}.ranges(q.comparison)
+	case q.kind != "":
+		return ordered{
+			low: classQuantityCanonicalLow, high: classQuantityCanonicalHigh, end: numberEnd, sparse: true,
+			head: appendText(nil, q.kind, maxUnitText),
 		}.ranges(q.comparison)
 	case q.code != "":
 		return ordered{

@@ -57,7 +57,7 @@ func TestQuantitySearches(t *testing.T) {
 		{"5.4", full, true},
 		{"5.4", bare, true},
 		{"5.4||", bare, true},
-		{"5.40e-3|" + ucum + "|g", full, false}, // no conversion
+		{"5.40e-3|" + ucum + "|g", full, true}, // see TestUnits
 		{"5", full, true},
 		{"5.41", full, false},
 		{"ne5.4", full, false},

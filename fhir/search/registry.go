@@ -14,7 +14,9 @@ import (
 //go:generate go run definitions/generate.go search-parameters.json compartmentdefinition-patient.json ../resource/definitions/codes.tsv
 
 // definitions are HL7's search parameters and the Patient compartment of R4
-// 4.0.1 (CC0-1.0), laid out by definitions/generate.go.
+// 4.0.1 (CC0-1.0), laid out by definitions/generate.go, and units.tsv: the units
+// of https://ucum.org/ucum that clinical data use, with their values from there.
+// unit-codes.tsv are codes that are often met.
 //
 //go:embed definitions/*.tsv
 var definitions embed.FS
@@ -57,6 +59,9 @@ func NewRegistry() (*Registry, error) {
 	}
 	rows, err := readRows()
 	if err != nil {
+		return nil, err
+	}
+	if _, err := unitTable(); err != nil {
 		return nil, err
 	}
 	systems, err := readLists("code-systems.tsv")
@@ -265,10 +270,12 @@ func (r *Registry) Params(typ string) []*Param {
 func (r *Registry) Hash() string { return r.hash }
 
 // fingerprint hashes what decides about entries: the places, types and names of
-// all parameters.
+// all parameters, and the units.
 func (r *Registry) fingerprint() string {
 	h := sha256.New()
 	fmt.Fprintln(h, "encoding", encodingVersion)
+	units, _ := definitions.ReadFile("definitions/units.tsv")
+	h.Write(units)
 	names := make([]string, 0, len(r.types))
 	for typ := range r.types {
 		names = append(names, typ)
