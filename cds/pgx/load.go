@@ -11,6 +11,9 @@ import (
 type Knowledge struct {
 	genes geneTable
 	drugs drugTable
+	// definitions say how alleles are called from variants, by gene.
+	definitions []*definition
+	windows     map[string]windowTable // by assembly
 	// Version names the edition of the knowledge: the newest date of a gene's
 	// table or a guideline's rows, such as "2026-05-11".
 	Version string
@@ -40,9 +43,17 @@ func Load(fsys fs.FS) (*Knowledge, error) {
 	if err != nil {
 		return nil, err
 	}
+	definitions, err := loadDefinitions(fsys, genes)
+	if err != nil {
+		return nil, err
+	}
+	windows := map[string]windowTable{}
+	for _, assembly := range assemblies {
+		windows[assembly] = newWindows(definitions, assembly)
+	}
 	version := genes.date
 	for _, g := range drugs.guidelines {
 		version = max(version, g.Version)
 	}
-	return &Knowledge{genes: genes, drugs: drugs, Version: version}, nil
+	return &Knowledge{genes: genes, drugs: drugs, definitions: definitions, windows: windows, Version: version}, nil
 }

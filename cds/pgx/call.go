@@ -1,0 +1,445 @@
+package pgx
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Call is what a gene's alleles can be by the variants of a sample.
+//
+// The method is that of PharmCAT's Named Allele Matcher
+// (https://pharmcat.clinpgx.org/methods/NamedAlleleMatcher-101/): positions that
+// were not looked at are left out of every allele and never taken for the
+// reference; an allele of which nothing is left is not considered; a pair of
+// alleles is possible if together they explain both bases of every site; the
+// score of a pair is the number of positions its alleles are defined by. Other
+// than PharmCAT's, all possible pairs are kept, those with the best score first:
+// scores only choose what to show first, the others are just as possible.
+type Call struct {
+	Gene       string
+	Diplotypes []Diplotype // best score first; empty if there is none
+	// Variants are those found, where a gene's result is the list of them.
+	Variants []FoundVariant
+	Tested   []string // positions that count, as rsID or HGVS
+	Untested []string
+	// Unseen are alleles that nothing speaks against because no position that
+	// tells them apart was tested: any copy may be one of them.
+	Unseen []string
+	// CoreUntested are positions without which the reference is not called.
+	CoreUntested []string
+	// NoCall says why there is no result although something was tested.
+	NoCall string
+	// Notes are for the reader of the result.
+	Notes []string
+}
+
+// Diplotype is one possible pair, or single copy, of alleles.
+type Diplotype struct {
+	Alleles []string // one or two, in natural order
+	Score   int      // PharmCAT's match score
+	Best    bool     // no other pair has a better score
+}
+
+// String writes the pair as laboratories do: "*1/*2".
+func (d Diplotype) String() string { return strings.Join(d.Alleles, "/") }
+
+// FoundVariant is a variant of a gene whose result is the list of its variants.
+type FoundVariant struct {
+	Name   string
+	Copies int // 1 or 2
+	Strand int // 1 or 2 if it is known on which copy, else 0
+}
+
+// mostPairs is how many possible pairs are told; more is no result.
+const mostPairs = 32
+
+// Calls says what is known of every gene of which the sample has a position, by
+// gene. sex decides how many copies of the X chromosome there are where the
+// sample itself leaves it open.
+func (s *Sample) Calls(sex Sex) []Call {
+	var calls []Call
+	for _, d := range s.k.definitions {
+		if len(s.sites[d]) > 0 {
+			calls = append(calls, s.call(d, sex))
+		}
+	}
+	return calls
+}
+
+// matching is the state of calling one gene.
+type matching struct {
+	d      *definition
+	call   *Call
+	sites  []*observed // tested positions, in order
+	ploidy int
+	scores map[*definedAllele]int // defined positions that were tested
+	// open are alleles of which no position was tested.
+	open []*definedAllele
+	// unexplained says what no allele has, where one position can still decide.
+	unexplained string
+}
+
+// observed is a tested position with the bases of the copies.
+type observed struct {
+	*position
+	bases []string
+	block int // sites of one block are in one order
+}
+
+func (s *Sample) call(d *definition, sex Sex) Call {
+	m := &matching{d: d, call: &Call{Gene: d.Symbol}, scores: map[*definedAllele]int{}}
+	for _, step := range []func() string{
+		func() string { return m.observe(s.sites[d], sex) },
+		m.consider,
+		m.resolve,
+	} {
+		if m.call.NoCall = step(); m.call.NoCall != "" {
+			m.call.Diplotypes, m.call.Variants = nil, nil
+			break
+		}
+	}
+	m.remark()
+	return *m.call
+}
+
+// observe takes the usable sites in and decides on the number of copies.
+func (m *matching) observe(sites map[*position]*site, sex Sex) string {
+	phases := map[string]int{}
+	blocks := 0
+	for _, p := range m.d.Positions {
+		seen := sites[p]
+		switch {
+		case seen == nil, len(seen.bases) == 0 && seen.doubt == "":
+			m.untested(p)
+			continue
+		case seen.doubt != "":
+			m.untested(p)
+			m.call.Notes = append(m.call.Notes, fmt.Sprintf("%s was left out: %s.", p, seen.doubt))
+			continue
+		}
+		called := slices.DeleteFunc(slices.Clone(seen.bases), func(b string) bool { return b == "" })
+		switch {
+		case len(called) == 0, len(called) < len(seen.bases) && !slices.ContainsFunc(called, func(b string) bool { return b != p.Ref }):
+			m.untested(p) // ./. and 0/.
+			continue
+		case len(called) < len(seen.bases):
+			return fmt.Sprintf("of %s only one copy was called, and it differs from the reference", p)
+		}
+		o := &observed{position: p, bases: slices.Clone(seen.bases)}
+		if why := m.document(o); why != "" {
+			if m.d.Decisive == "" || o.RSID == m.d.Decisive {
+				return why
+			}
+			m.unexplained = why
+			continue
+		}
+		if seen.phase != "" {
+			if phases[seen.phase] == 0 {
+				blocks++
+				phases[seen.phase] = blocks
+			}
+			o.block = phases[seen.phase]
+		} else {
+			blocks++
+			o.block = blocks
+		}
+		m.sites = append(m.sites, o)
+		m.call.Tested = append(m.call.Tested, p.String())
+	}
+	if len(m.sites) == 0 {
+		return "no position of the gene was called"
+	}
+	return m.copies(sex)
+}
+
+func (m *matching) untested(p *position) {
+	m.call.Untested = append(m.call.Untested, p.String())
+	if p.core {
+		m.call.CoreUntested = append(m.call.CoreUntested, p.String())
+	}
+}
+
+// document deals with bases that no allele of the definition has.
+func (m *matching) document(o *observed) string {
+	for i, base := range o.bases {
+		if o.documented[base] {
+			continue
+		}
+		if !m.d.UndocumentedIsReference {
+			return fmt.Sprintf("at %s a base was found that none of the alleles known here has", o.position)
+		}
+		o.bases[i] = o.Ref
+		m.call.Notes = append(m.call.Notes, fmt.Sprintf("At %s a base was found that none of the alleles known here has; what it does is unknown, and it is not part of the result.", o.position))
+	}
+	return ""
+}
+
+// copies decides how many copies of the gene there are. A male has one X
+// chromosome; who writes two equal bases for it means the same.
+func (m *matching) copies(sex Sex) string {
+	m.ploidy = len(m.sites[0].bases)
+	for _, o := range m.sites {
+		if len(o.bases) != m.ploidy {
+			if m.d.gene.Ploidy == xLinked {
+				return "some positions have one copy and others two"
+			}
+			return "the positions do not have the same number of copies"
+		}
+	}
+	switch m.d.gene.Ploidy {
+	case xLinked:
+		same := !slices.ContainsFunc(m.sites, func(o *observed) bool { return len(o.bases) == 2 && o.bases[0] != o.bases[1] })
+		switch {
+		case m.ploidy == 1 && sex == Female:
+			return "one copy was called, and two are expected of a female"
+		case m.ploidy == 2 && sex == Male && !same:
+			return "two different copies were called, and one is expected of a male"
+		case m.ploidy == 2 && sex == Male:
+			m.ploidy = 1
+			for _, o := range m.sites {
+				o.bases = o.bases[:1]
+			}
+		case m.ploidy == 2 && sex == SexUnknown && same:
+			return "two equal copies were called of a patient whose sex is unknown: one copy of a male is written so too"
+		}
+	default:
+		if m.ploidy != 2 {
+			return fmt.Sprintf("%d copies were called, and two are expected", m.ploidy)
+		}
+	}
+	if m.ploidy != 1 && m.ploidy != 2 {
+		return fmt.Sprintf("%d copies were called", m.ploidy)
+	}
+	return ""
+}
+
+// consider counts by how many tested positions each allele is defined.
+func (m *matching) consider() string {
+	tested := map[*position]bool{}
+	for _, o := range m.sites {
+		tested[o.position] = true
+	}
+	for _, a := range m.d.Alleles {
+		switch n := 0; {
+		case a.Reference, a.Always:
+			m.scores[a] = len(m.sites)
+		default:
+			for pos := range a.Def {
+				if tested[m.d.at[pos]] {
+					n++
+				}
+			}
+			if n == 0 {
+				m.open = append(m.open, a)
+			} else {
+				m.scores[a] = n
+			}
+		}
+	}
+	for _, a := range m.open {
+		if name := m.shown(a); !slices.Contains(m.call.Unseen, name) {
+			m.call.Unseen = append(m.call.Unseen, name)
+		}
+	}
+	slices.SortFunc(m.call.Unseen, natural)
+	return ""
+}
+
+// shown is the name an allele has in a result.
+func (m *matching) shown(a *definedAllele) string {
+	if a.ShownAs != "" {
+		return a.ShownAs
+	}
+	return a.Name
+}
+
+// resolve finds the pairs.
+func (m *matching) resolve() string {
+	if m.d.Calling == callVariants {
+		return m.listVariants()
+	}
+	var found []Diplotype
+	if m.unexplained == "" {
+		found = m.pairs(m.fitting())
+	}
+	if len(found) == 0 && m.d.Decisive != "" {
+		if found = m.decisive(); len(found) > 0 {
+			m.call.Notes = append(m.call.Notes, fmt.Sprintf("No pair of alleles explains all positions; the result is that of %s alone.", m.d.Decisive))
+		}
+	}
+	if len(found) == 0 {
+		return "no pair of known alleles explains what was found"
+	}
+	if len(found) > mostPairs {
+		return fmt.Sprintf("more than %d pairs of alleles are possible", mostPairs)
+	}
+	best := slices.MaxFunc(found, func(a, b Diplotype) int { return a.Score - b.Score }).Score
+	for i := range found {
+		found[i].Best = found[i].Score == best
+	}
+	slices.SortStableFunc(found, func(a, b Diplotype) int {
+		if a.Score != b.Score {
+			return b.Score - a.Score
+		}
+		return natural(a.String(), b.String())
+	})
+	m.call.Diplotypes = found
+	return ""
+}
+
+// fitting lists the alleles that one of the copies may be, site by site.
+func (m *matching) fitting() []*definedAllele {
+	var list []*definedAllele
+	for _, a := range m.d.Alleles {
+		if _, considered := m.scores[a]; !considered {
+			continue
+		}
+		if !slices.ContainsFunc(m.sites, func(o *observed) bool {
+			return !slices.ContainsFunc(o.bases, func(base string) bool { return a.fits(o.position, base) })
+		}) {
+			list = append(list, a)
+		}
+	}
+	return list
+}
+
+// pairs lists the pairs that explain both bases of every site, each once.
+func (m *matching) pairs(alleles []*definedAllele) []Diplotype {
+	byName := map[string]Diplotype{}
+	keep := func(score int, alleles ...*definedAllele) {
+		d := Diplotype{Score: score}
+		for _, a := range alleles {
+			d.Alleles = append(d.Alleles, m.shown(a))
+		}
+		slices.SortFunc(d.Alleles, natural)
+		if have, twice := byName[d.String()]; !twice || have.Score < score {
+			byName[d.String()] = d
+		}
+	}
+	for i, a := range alleles {
+		if m.ploidy == 1 {
+			keep(m.scores[a]-m.lost(a, 0), a)
+			continue
+		}
+		for _, b := range alleles[i:] {
+			if score, ok := m.pair(a, b); ok {
+				keep(score, a, b)
+			}
+		}
+	}
+	var list []Diplotype
+	for _, d := range byName {
+		list = append(list, d)
+	}
+	return list
+}
+
+// pair reports whether two alleles explain both bases of every site, and their
+// best score over the ways to do so. Sites of one phase are turned together.
+func (m *matching) pair(a, b *definedAllele) (score int, ok bool) {
+	type turned struct {
+		fits [2]bool
+		lost [2]int // positions that do not score, by which copy comes first
+	}
+	blocks := map[int]*turned{}
+	for _, o := range m.sites {
+		t := blocks[o.block]
+		if t == nil {
+			t = &turned{fits: [2]bool{true, true}}
+			blocks[o.block] = t
+		}
+		for way := range 2 {
+			x, y := o.bases[way], o.bases[1-way]
+			if !a.fits(o.position, x) || !b.fits(o.position, y) {
+				t.fits[way] = false
+			}
+			t.lost[way] += wobbleLost(a, o.position, x) + wobbleLost(b, o.position, y)
+		}
+	}
+	score = m.scores[a] + m.scores[b]
+	for _, t := range blocks {
+		switch {
+		case t.fits[0] && t.fits[1]:
+			score -= min(t.lost[0], t.lost[1])
+		case t.fits[0]:
+			score -= t.lost[0]
+		case t.fits[1]:
+			score -= t.lost[1]
+		default:
+			return 0, false
+		}
+	}
+	return score, true
+}
+
+// lost is how many of an allele's positions do not score on one copy.
+func (m *matching) lost(a *definedAllele, copy int) int {
+	n := 0
+	for _, o := range m.sites {
+		n += wobbleLost(a, o.position, o.bases[copy])
+	}
+	return n
+}
+
+// wobbleLost is 1 if an allele may have any of several bases at a position and
+// the sample has the reference there.
+func wobbleLost(a *definedAllele, p *position, base string) int {
+	if _, wobble := wobbles[a.bases[p.index]]; wobble && base == p.Ref {
+		return 1
+	}
+	return 0
+}
+
+// decisive is the result by the one position that decides alone.
+func (m *matching) decisive() []Diplotype {
+	i := slices.IndexFunc(m.sites, func(o *observed) bool { return o.RSID == m.d.Decisive })
+	if i < 0 || m.ploidy != 2 {
+		return nil
+	}
+	d := Diplotype{Score: 2}
+	for _, base := range m.sites[i].bases {
+		j := slices.IndexFunc(m.d.gene.Alleles, func(a *allele) bool {
+			return strings.HasPrefix(a.Name, m.d.Decisive) && strings.HasSuffix(a.Name, "("+base+")")
+		})
+		if j < 0 {
+			return nil
+		}
+		d.Alleles = append(d.Alleles, m.d.gene.Alleles[j].Name)
+	}
+	slices.SortFunc(d.Alleles, natural)
+	return []Diplotype{d}
+}
+
+// remark says what a reader must know besides.
+func (m *matching) remark() {
+	c := m.call
+	if m.d.gene.StructuralVariation {
+		c.Notes = append(c.Notes, "Called from small variants only: copy numbers, deletions and hybrids of the gene cannot be seen in them.")
+	}
+	reference := slices.ContainsFunc(c.Diplotypes, func(d Diplotype) bool { return slices.Contains(d.Alleles, m.d.reference.Name) })
+	if reference && len(c.CoreUntested) > 0 {
+		c.Notes = append(c.Notes, fmt.Sprintf("%s means that nothing was found where it was looked for; not looked at: %s.", m.d.reference.Name, strings.Join(c.CoreUntested, ", ")))
+	}
+}
+
+// Words are the result as a laboratory would write it, and as [Knowledge.Find]
+// reads it again: "*1/*3A or *3B/*3C", "c.1905+1G>A (*2A) (heterozygous)". "" if
+// there is none.
+func (c Call) Words() string {
+	var parts []string
+	if len(c.Diplotypes) > 0 {
+		for _, d := range c.Diplotypes {
+			parts = append(parts, d.String())
+		}
+		return strings.Join(parts, " or ")
+	}
+	for _, v := range c.Variants {
+		zygosity := "heterozygous"
+		if v.Copies == 2 {
+			zygosity = "homozygous"
+		}
+		parts = append(parts, fmt.Sprintf("%s (%s)", v.Name, zygosity))
+	}
+	return strings.Join(parts, "; ")
+}
