@@ -9,6 +9,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/starling-fhir/starling/fhir/search"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // candidate is a resource that the filter selects, with the index entries that a
@@ -28,9 +29,9 @@ const manyElements = 60
 // kept finds a page of a query with ranges whose Keep only we can ask: about the
 // second bound of dates and numbers, and composites. The database selects by the
 // ranges, so many at a time; nearly all it selects is right, so one command is
-// mostly enough.
+// mostly enough. Joins that are answered from the outer side are tested here too.
 func (p *paging) kept(ctx context.Context) error {
-	k := &keeping{paging: p, sorted: len(p.q.Sort) > 0}
+	k := &keeping{paging: p, sorted: len(p.q.Sort) > 0, tested: p.sel.anyOpen()}
 	if !k.sorted {
 		k.behindKey = p.last.Key
 	}
@@ -43,12 +44,14 @@ func (p *paging) kept(ctx context.Context) error {
 		if !more {
 			break
 		}
-		if p.at == 0 && !p.inside {
-			p.at = p.clock.Now // the rest as of the same moment
-		}
+		p.settle() // the rest as of the same moment
 	}
 	if k.sorted {
-		p.pick(k.all)
+		if err := p.pick(k.all); err != nil {
+			return err
+		}
+	} else if p.q.Back {
+		slices.Reverse(p.hits)
 	}
 	if k.counting {
 		p.total = k.n
@@ -60,8 +63,11 @@ func (p *paging) kept(ctx context.Context) error {
 type keeping struct {
 	*paging
 	sorted, counting bool
+	tested           bool   // joins are, so that candidates cost more than a look
 	behindKey        string // how far candidates were read, unless sorted
-	n                int64  // matches
+	examined         int
+	chunks           int
+	n                int64 // matches
 	all              []*candidate
 }
 
@@ -70,10 +76,12 @@ func (k *keeping) limit() int {
 	switch {
 	case k.sorted || k.counting && k.q.Total == search.TotalAccurate:
 		return k.s.opts.MaxCandidates + 1
-	case k.counting:
+	case k.counting && !k.tested:
 		return cheapRows + 1
 	case k.s.keptChunk > 0:
 		return k.s.keptChunk
+	case k.tested:
+		return min(testChunk, max(4*k.q.Count, fewCandidates)<<min(k.chunks, 10))
 	}
 	return 4*k.q.Count + 64
 }
@@ -81,34 +89,35 @@ func (k *keeping) limit() int {
 // chunk reads candidates; more is true if the page needs those behind them.
 func (k *keeping) chunk(ctx context.Context) (more bool, err error) {
 	limit := k.limit()
-	stages := k.both(hitFields(k.candidateFields()...), func(id string) ([]bson.D, bson.A) {
+	k.chunks++
+	stages := k.both(k.sel, hitFields(candidateFields(k.sel, k.sortParams()...)...), func(id string) ([]bson.D, bson.A) {
 		if k.sorted {
 			return nil, nil
 		}
-		var behind []bson.D
-		if k.behindKey != "" {
-			behind = []bson.D{{{Key: id, Value: bson.D{{Key: "$gt", Value: k.behindKey}}}}}
-		}
-		return behind, bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: 1}}}}, bson.D{{Key: "$limit", Value: limit}}}
+		return k.beyond(id, k.behindKey), bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: k.order()}}}}, bson.D{{Key: "$limit", Value: limit}}}
 	})
 	if !k.sorted && k.at > 0 {
-		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}})
+		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: k.order()}}}})
 	}
 	stages = append(stages, bson.D{{Key: "$limit", Value: limit}})
 	examined := 0
+	b := &batch{p: k.paging, sel: k.sel, take: k.take}
 	err = k.candidates(ctx, stages, min(limit, 2*cheapRows), func(raw bson.Raw) error {
 		examined++
-		if examined > k.s.opts.MaxCandidates && (k.sorted || k.counting) {
+		k.examined++
+		if k.examined > k.s.opts.MaxCandidates && (k.sorted || k.counting || k.tested) {
 			return tooCostly(k.s.opts.MaxCandidates)
 		}
-		c, err := k.candidate(raw)
+		c, err := readCandidate(raw, k.q.Sort)
 		if err != nil || c.Hit.Key == k.behindKey {
 			return err
 		}
 		k.behindKey = c.Hit.Key
-		k.take(c)
-		return nil
+		return b.add(ctx, c)
 	})
+	if err == nil {
+		err = b.end(ctx)
+	}
 	if err != nil || examined < limit {
 		return false, err
 	}
@@ -131,7 +140,7 @@ func (p *paging) candidates(ctx context.Context, stages bson.A, n int, visit fun
 
 // take looks at one candidate.
 func (k *keeping) take(c *candidate) {
-	if !k.matches(c) {
+	if !k.sel.matches(c) {
 		return
 	}
 	k.n++
@@ -146,19 +155,21 @@ func (k *keeping) take(c *candidate) {
 	}
 }
 
-// candidateFields are the elements of ix that must be looked at.
-func (p *paging) candidateFields() bson.D {
+// sortParams are the parameters of the sort keys.
+func (p *paging) sortParams() []string {
+	var params []string
+	for _, key := range p.q.Sort {
+		params = append(params, key.Param)
+	}
+	return params
+}
+
+// candidateFields are the elements of ix that must be looked at: those of the
+// selection's own terms and of more parameters.
+func candidateFields(sel *selection, more ...string) bson.D {
 	var any bson.A
-	for _, typ := range p.sel.types {
-		var params []string
-		for _, c := range p.sel.where[typ] {
-			if hasKeep(&c) {
-				params = append(params, c.Param)
-			}
-		}
-		for _, key := range p.q.Sort {
-			params = append(params, key.Param)
-		}
+	for _, typ := range sel.types {
+		params := append(sel.paramsToAsk(typ), more...)
 		slices.Sort(params)
 		for _, param := range slices.Compact(params) {
 			any = append(any, within("$$e", element(typ, param, nil), behind(typ, param)))
@@ -173,17 +184,13 @@ func (p *paging) candidateFields() bson.D {
 	return bson.D{{Key: "ix", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
 }
 
-func hasKeep(c *search.Clause) bool {
-	return slices.ContainsFunc(c.Ranges, func(r search.Range) bool { return r.Keep != nil })
-}
-
-func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
+// readCandidate decodes a candidate, with its values under sort keys.
+func readCandidate(raw bson.Raw, sort []search.Sort) (*candidate, error) {
 	c := &candidate{}
 	if err := bson.Unmarshal(raw, c); err != nil {
 		return nil, damaged(resourcesName, raw.Lookup("_id"), err)
 	}
-	typ, _, _ := bytes.Cut([]byte(c.Hit.Key), []byte("/"))
-	c.typ = string(typ)
+	c.typ, _ = splitKey(c.Hit.Key)
 	for _, el := range c.IX {
 		_, e, err := parseElement(el)
 		if err != nil {
@@ -191,8 +198,8 @@ func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
 		}
 		c.entries = append(c.entries, e)
 	}
-	c.values = make([][]byte, len(p.q.Sort))
-	for i, key := range p.q.Sort {
+	c.values = make([][]byte, len(sort))
+	for i, key := range sort {
 		for _, e := range c.entries {
 			if e.Param != key.Param || !key.Range.Contains(e.Value) {
 				continue
@@ -205,18 +212,9 @@ func (p *paging) candidate(raw bson.Raw) (*candidate, error) {
 	return c, nil
 }
 
-// matches asks the clauses that the filter could not decide.
-func (p *paging) matches(c *candidate) bool {
-	for _, clause := range p.sel.where[c.typ] {
-		if hasKeep(&clause) && !search.Match("", c.entries, clause) {
-			return false
-		}
-	}
-	return true
-}
-
-// pick takes the page out of all matches.
-func (p *paging) pick(all []*candidate) {
+// pick takes the page out of all matches. The error is Expired if the resource
+// that it is to begin at was erased.
+func (p *paging) pick(all []*candidate) error {
 	slices.SortFunc(all, func(a, b *candidate) int {
 		for i, key := range p.q.Sort {
 			x, y := a.values[i], b.values[i]
@@ -236,15 +234,23 @@ func (p *paging) pick(all []*candidate) {
 		}
 		return bytes.Compare([]byte(a.Hit.Key), []byte(b.Hit.Key))
 	})
-	begin := 0
 	if p.last.Key != "" {
-		begin = 1 + slices.IndexFunc(all, func(c *candidate) bool { return c.Hit.Key == p.last.Key })
-	}
-	for i, c := range all[begin:] {
-		if i == p.q.Count {
-			p.more = p.q.Count > 0
-			break
+		at := slices.IndexFunc(all, func(c *candidate) bool { return c.Hit.Key == p.last.Key })
+		switch {
+		case at < 0:
+			return store.Expired()
+		case p.q.Back:
+			all = all[:at]
+		default:
+			all = all[at+1:]
 		}
+	}
+	p.more = len(all) > p.q.Count && p.q.Count > 0
+	if p.q.Back {
+		all = all[max(0, len(all)-p.q.Count):]
+	}
+	for _, c := range all[:min(len(all), p.q.Count)] {
 		p.hits = append(p.hits, c.Hit)
 	}
+	return nil
 }

@@ -9,90 +9,143 @@ import (
 	"github.com/starling-fhir/starling/fhir/search"
 )
 
-// selection is what a query's clauses mean as a filter on ix.
-type selection struct {
-	// types are the types that can match, sorted; where are their clauses.
-	types []string
-	where map[string][]search.Clause
-	// filter holds for every match, and if exact for nothing else. Nil if
-	// nothing can match.
-	filter bson.D
-	exact  bool
+// condition is a filter on the documents of one type, or what is known of all of
+// them without one.
+type condition struct {
+	filter bson.D // nil if always or never
+	always bool
+	// anchored says that only living resources of the type meet the filter, and
+	// that the database finds them by an index.
+	anchored bool
 }
 
-// selectTypes makes the selection of a query over types, narrowed by its scope.
-func (s *Store) selectTypes(q *search.Query, types []string) *selection {
-	sel := &selection{where: map[string][]search.Clause{}, exact: true}
-	var any bson.A
-	var whole []string
-	for _, typ := range slices.Compact(slices.Sorted(slices.Values(types))) {
-		where, ok := q.WhereOf(typ)
-		if !ok {
-			continue
-		}
-		plan := search.PlanType(typ, where, s.stats.current())
-		filter, exact, ok := typeFilter(typ, plan)
-		if !ok {
-			continue
-		}
-		sel.types = append(sel.types, typ)
-		sel.where[typ] = where
-		sel.exact = sel.exact && exact
-		if len(where) == 0 {
-			whole = append(whole, existence(typ))
-		} else {
-			any = append(any, filter)
-		}
+var (
+	always = condition{always: true}
+	never  = condition{}
+)
+
+func (c condition) never() bool { return c.filter == nil && !c.always }
+
+// not returns the opposite.
+func (c condition) not() condition {
+	if c.filter == nil {
+		return condition{always: !c.always}
 	}
-	switch len(whole) {
-	case 0:
-	case 1:
-		any = append(any, bson.D{{Key: "ix", Value: whole[0]}})
-	default:
-		any = append(any, bson.D{{Key: "ix", Value: bson.D{{Key: "$in", Value: whole}}}})
-	}
-	switch len(any) {
-	case 0:
-	case 1:
-		sel.filter = any[0].(bson.D) //nolint:forcetypeassert // made above
-	default:
-		sel.filter = bson.D{{Key: "$or", Value: any}}
-	}
-	return sel
+	return condition{filter: bson.D{{Key: "$nor", Value: bson.A{c.filter}}}}
 }
 
-// typeFilter returns the filter of one type's clauses, the driving one first,
-// because MongoDB finds documents by one element of ix and tests the others on
-// what it finds. ok is false if nothing can match.
-func typeFilter(typ string, plan search.Plan) (filter bson.D, exact, ok bool) {
-	exact = true
-	all := bson.A{}
-	if plan.Drive < 0 {
-		all = append(all, bson.D{{Key: "ix", Value: existence(typ)}})
+// allOf holds where all conditions do. The first is the first in the filter.
+func allOf(conditions []condition) condition {
+	out := condition{always: true}
+	var filters bson.A
+	for _, c := range conditions {
+		if c.never() {
+			return never
+		}
+		if c.filter != nil {
+			filters = append(filters, c.filter)
+			out.anchored = out.anchored || c.anchored
+		}
 	}
+	return out.joined("$and", filters)
+}
+
+// anyOf holds where any of the conditions does.
+func anyOf(conditions []condition) condition {
+	out := condition{anchored: true}
+	var filters bson.A
+	for _, c := range conditions {
+		if c.always {
+			return always
+		}
+		if c.filter != nil {
+			filters = append(filters, c.filter)
+			out.anchored = out.anchored && c.anchored
+		}
+	}
+	return out.joined("$or", filters)
+}
+
+func (c condition) joined(operator string, filters bson.A) condition {
+	switch len(filters) {
+	case 0:
+		return condition{always: c.always}
+	case 1:
+		return condition{filter: filters[0].(bson.D), anchored: c.anchored} //nolint:forcetypeassert // made by us
+	}
+	return condition{filter: bson.D{{Key: operator, Value: filters}}, anchored: c.anchored}
+}
+
+// bound returns a condition that every resource of a type for which a term holds
+// meets; or, if not upper, one that only such resources meet. They are the same
+// if the term is exact. id is the name of the field that holds keys.
+func (t *term) bound(typ, id string, upper bool) condition {
+	if t.clause.Not {
+		return t.positive(typ, id, !upper).not()
+	}
+	return t.positive(typ, id, upper)
+}
+
+func (t *term) positive(typ, id string, upper bool) condition {
+	switch {
+	case !applies(t.clause, typ):
+		return never
+	case t.join != nil:
+		return t.join.bound(typ, t.clause.Param, id, upper)
+	case t.clause.Any != nil:
+		any := make([]condition, len(t.any))
+		for i, list := range t.any {
+			all := make([]condition, len(list))
+			for j := range list {
+				all[j] = list[j].bound(typ, id, upper)
+			}
+			any[i] = allOf(all)
+		}
+		return anyOf(any)
+	}
+	return rangesFilter(typ, t.clause, upper)
+}
+
+// exact reports whether a filter says all about a term.
+func (t *term) exact(typ string) bool {
+	switch {
+	case !applies(t.clause, typ):
+		return true
+	case t.join != nil:
+		return !t.join.open
+	case t.clause.Any != nil:
+		return !slices.ContainsFunc(t.any, func(list []term) bool {
+			return slices.ContainsFunc(list, func(one term) bool { return !one.exact(typ) })
+		})
+	}
+	return !hasKeep(t.clause)
+}
+
+// typeFilter returns the filter of one type's terms, in the order of a plan: the
+// driving one first, because MongoDB finds documents by one element of ix and
+// tests the others on what it finds. drive is the step that drives, -1 for none:
+// then every resource of the type is looked at.
+func typeFilter(typ string, plan search.Plan, terms []term, id string) (filter condition, drive int) {
+	drive = -1
+	rows := 0.0 // of the driving step
+	all := make([]condition, 1, len(plan.Steps)+1)
+	all[0] = always // room for what drives
 	for i, step := range plan.Steps {
-		c := step.Clause
-		f, sure, some := clauseFilter(typ, c)
+		t := &terms[slices.IndexFunc(terms, func(t term) bool { return t.clause == step.Clause })]
+		f := t.bound(typ, id, true)
 		switch {
-		case !some && c.Not: // holds for everything
-		case !some:
-			return nil, true, false
-		case !c.Not && i > 0 && plan.Rows > 0 && step.Rows >= decisive*plan.Rows:
-			all = append(all, testFilter(typ, c))
-			exact = exact && sure
-		case !c.Not:
-			all = append(all, f)
-			exact = exact && sure
-		case sure:
-			all = append(all, bson.D{{Key: "$nor", Value: bson.A{f}}})
+		case drive < 0 && f.anchored:
+			drive, rows, all[0] = i, step.Rows, f
+		case drive >= 0 && f.anchored && t.byValue() && rows > 0 && step.Rows >= decisive*rows:
+			all = append(all, condition{filter: testFilter(typ, t.clause)})
 		default:
-			exact = false // what f selects too much must not be left out
+			all = append(all, f)
 		}
 	}
-	if len(all) == 1 {
-		return all[0].(bson.D), exact, true //nolint:forcetypeassert // made above
+	if drive < 0 {
+		all[0] = condition{filter: bson.D{{Key: "ix", Value: existence(typ)}}, anchored: true}
 	}
-	return bson.D{{Key: "$and", Value: all}}, exact, true
+	return allOf(all), drive
 }
 
 // decisive is how many times more a clause must select than the driving one for
@@ -100,7 +153,7 @@ func typeFilter(typ string, plan search.Plan) (filter bson.D, exact, ok bool) {
 // database, which tries.
 const decisive = 4
 
-// testFilter is clauseFilter for a clause that is only to be tested: as an
+// testFilter is rangesFilter for a clause that is only to be tested: as an
 // expression, which no index serves.
 func testFilter(typ string, c *search.Clause) bson.D {
 	var any bson.A
@@ -117,12 +170,11 @@ func testFilter(typ string, c *search.Clause) bson.D {
 	return bson.D{{Key: "$expr", Value: bson.D{{Key: "$gt", Value: bson.A{bson.D{{Key: "$size", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}, 0}}}}}
 }
 
-// clauseFilter returns the filter of a clause's ranges. sure is false if their
-// Keep must be asked too; some is false if they are all empty.
-func clauseFilter(typ string, c *search.Clause) (filter bson.D, sure, some bool) {
-	sure = true
+// rangesFilter is the bound of a clause's ranges. Those whose Keep must be asked
+// too belong to the upper one alone.
+func rangesFilter(typ string, c *search.Clause, upper bool) condition {
 	var single []string
-	var any bson.A
+	var any []condition
 	for i := range c.Ranges {
 		r := &c.Ranges[i]
 		if value, is := singleValue(r); is {
@@ -132,28 +184,27 @@ func clauseFilter(typ string, c *search.Clause) (filter bson.D, sure, some bool)
 			continue
 		}
 		from, to, ok := bounds(typ, c.Param, r)
-		if !ok {
+		if !ok || !upper && r.Keep != nil {
 			continue
 		}
-		sure = sure && r.Keep == nil
 		// Without $elemMatch one element might meet each bound.
-		any = append(any, bson.D{{Key: "ix", Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}}}})
+		any = append(any, condition{anchored: true, filter: bson.D{
+			{Key: "ix", Value: bson.D{{Key: "$elemMatch", Value: bson.D{{Key: "$gte", Value: from}, {Key: "$lt", Value: to}}}}},
+		}})
 	}
-	switch len(single) {
+	return anyOf(append(any, oneOf("ix", single)))
+}
+
+// oneOf is the condition that a field has one of the values.
+func oneOf(field string, values []string) condition {
+	switch len(values) {
 	case 0:
+		return never
 	case 1:
-		any = append(any, bson.D{{Key: "ix", Value: single[0]}})
-	default:
-		slices.Sort(single)
-		any = append(any, bson.D{{Key: "ix", Value: bson.D{{Key: "$in", Value: slices.Compact(single)}}}})
+		return condition{filter: bson.D{{Key: field, Value: values[0]}}, anchored: true}
 	}
-	switch len(any) {
-	case 0:
-		return nil, sure, false
-	case 1:
-		return any[0].(bson.D), sure, true //nolint:forcetypeassert // made above
-	}
-	return bson.D{{Key: "$or", Value: any}}, sure, true
+	slices.Sort(values)
+	return condition{filter: bson.D{{Key: field, Value: bson.D{{Key: "$in", Value: slices.Compact(values)}}}}, anchored: true}
 }
 
 // singleValue returns the one value that a range can hold.
@@ -169,6 +220,15 @@ func bounds(typ, param string, r *search.Range) (from, to string, ok bool) {
 		to = element(typ, param, r.To)
 	}
 	return from, to, from < to
+}
+
+// hasKeep reports whether a range of a clause has a Keep that cannot be asked
+// beforehand.
+func hasKeep(c *search.Clause) bool {
+	return slices.ContainsFunc(c.Ranges, func(r search.Range) bool {
+		_, single := singleValue(&r)
+		return r.Keep != nil && !single
+	})
 }
 
 // within is the expression that an element lies in a range, but for its Keep.

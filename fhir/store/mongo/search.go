@@ -22,7 +22,8 @@ const (
 
 // Search answers a query; see [store.Store]. It is two commands: the keys of the
 // page with the total, and the versions. A later page of a sorted query needs
-// the values it begins behind, so it reads keys and versions together.
+// the values it begins behind, so it reads keys and versions together. Before
+// them comes one command for each step of a join; see join.go for more.
 func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error) {
 	ctx, leave, err := s.enter(ctx)
 	if err != nil {
@@ -31,6 +32,9 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 	defer leave()
 	if q.Count < 0 || q.Count > maxPage {
 		return nil, fhir.Errorf(fhir.Invalid, "a page has 0 to %d resources, not %d", maxPage, q.Count)
+	}
+	if q.Back && q.Cursor == "" {
+		return nil, fhir.Errorf(fhir.Invalid, "going back needs the cursor of a page to go back from")
 	}
 	q.Total = q.Counting()
 	from := place{moment: s.opts.Clock().UnixMilli(), total: -1}
@@ -68,14 +72,23 @@ func (s *Store) search(ctx context.Context, q *search.Query, from place, identit
 			return nil, err
 		}
 	}
-	if p.more && len(p.hits) > 0 {
-		end := p.hits[len(p.hits)-1]
+	if len(p.hits) == 0 || err != nil {
+		return page, err
+	}
+	link := func(there bool, h hit) string {
+		if !there || err != nil {
+			return ""
+		}
 		at := p.at
 		if at == 0 {
 			at = p.clock.Now
 		}
-		page.Next, err = s.seal(identity, place{t: at, moment: from.moment, total: total, key: end.Key, version: end.Version})
+		var cursor string
+		cursor, err = s.seal(identity, place{t: at, moment: from.moment, total: total, key: h.Key, version: h.Version})
+		return cursor
 	}
+	page.Prev = link(p.more && q.Back || q.Cursor != "" && !q.Back, p.hits[0])
+	page.Next = link(p.more || q.Back, p.hits[len(p.hits)-1])
 	return page, err
 }
 
@@ -94,12 +107,13 @@ type paging struct {
 	collection *mongo.Collection // history, as this page reads it; resources inside a transaction
 	inside     bool              // of a transaction
 	at         int64             // the logical time of the first page; 0 for now
-	last       hit               // the end of the page before; zero on the first
+	last       hit               // what the page is behind, or with Back before; zero on the first
 
 	clock     *clock
 	hits      []hit
-	more      bool             // there are hits behind these
+	more      bool             // there are hits behind these, with Back before them
 	total     int64            // -1 if it was not counted
+	tests     int              // how many commands have tested candidates of joins
 	resources []*fhir.Resource // of the hits, if they were read with them
 }
 
@@ -110,7 +124,10 @@ func (p *paging) run(ctx context.Context) error {
 		if len(types) == 0 {
 			types = p.s.knownTypes()
 		}
-		p.sel = p.s.selectTypes(p.q, types)
+		p.sel = p.s.newSelection(p.q, types)
+		if err := p.join(ctx, p.sel); err != nil {
+			return err
+		}
 		if err := p.find(ctx); err != nil {
 			return err
 		}
@@ -155,17 +172,17 @@ func (p *paging) totalOf(n int64) int64 {
 
 // current and past are the filters of what matches at the page's time: resources
 // that were not changed since, and versions that were.
-func (p *paging) current(more ...bson.D) bson.D {
-	all := bson.A{p.sel.filter}
+func (p *paging) current(sel *selection, more ...bson.D) bson.D {
+	all := bson.A{sel.filter}
 	if p.at > 0 {
 		all = append(all, bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}})
 	}
 	return and(all, more)
 }
 
-func (p *paging) past(more ...bson.D) bson.D {
+func (p *paging) past(sel *selection, more ...bson.D) bson.D {
 	return and(bson.A{
-		p.sel.filter,
+		sel.former,
 		bson.D{{Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}}},
 		bson.D{{Key: "t", Value: bson.D{{Key: "$lte", Value: p.at}}}},
 		bson.D{{Key: "to", Value: bson.D{{Key: "$gt", Value: p.at}}}},
@@ -182,19 +199,20 @@ func and(all bson.A, more []bson.D) bson.D {
 	return bson.D{{Key: "$and", Value: all}}
 }
 
-// both is the pipeline over all that matches at the page's time. Each part is
-// projected and then goes through stages, which bring it in order and may cut it.
-func (p *paging) both(fields bson.D, parts func(id string) (match []bson.D, stages bson.A)) bson.A {
+// both is the pipeline over all that a selection has at the page's time. Each
+// part goes through stages, which bring it in order and may cut it, and is
+// projected.
+func (p *paging) both(sel *selection, fields bson.D, parts func(id string) (match []bson.D, stages bson.A)) bson.A {
 	match, stages := parts("_id")
 	out := append(bson.A{
-		bson.D{{Key: "$match", Value: p.current(match...)}},
+		bson.D{{Key: "$match", Value: p.current(sel, match...)}},
 	}, stages...)
 	out = append(out, bson.D{{Key: "$project", Value: fields}})
 	if p.at == 0 {
 		return out
 	}
 	match, stages = parts("key")
-	past := append(bson.A{bson.D{{Key: "$match", Value: p.past(match...)}}}, stages...)
+	past := append(bson.A{bson.D{{Key: "$match", Value: p.past(sel, match...)}}}, stages...)
 	past = append(past, bson.D{{Key: "$project", Value: append(bson.D{{Key: "_id", Value: "$key"}}, fields...)}})
 	return append(out, unionWith(historyName, past))
 }
@@ -204,24 +222,40 @@ func hitFields(more ...bson.E) bson.D {
 	return append(bson.D{{Key: "version", Value: 1}, {Key: "size", Value: 1}}, more...)
 }
 
-// unsortedStages finds a page in the order of keys.
+// unsortedStages finds a page in the order of keys, or with Back against it.
 func (p *paging) unsortedStages() bson.A {
 	n := p.q.Count + 1
-	stages := p.both(hitFields(), func(id string) ([]bson.D, bson.A) {
-		return p.behind(id), bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: 1}}}}, bson.D{{Key: "$limit", Value: n}}}
+	stages := p.both(p.sel, hitFields(), func(id string) ([]bson.D, bson.A) {
+		return p.beyond(id, p.last.Key), bson.A{bson.D{{Key: "$sort", Value: bson.D{{Key: id, Value: p.order()}}}}, bson.D{{Key: "$limit", Value: n}}}
 	})
 	if p.at > 0 {
-		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: 1}}}}, bson.D{{Key: "$limit", Value: n}})
+		stages = append(stages, bson.D{{Key: "$sort", Value: bson.D{{Key: "_id", Value: p.order()}}}}, bson.D{{Key: "$limit", Value: n}})
 	}
 	return stages
 }
 
-// behind is the filter for keys behind the last page.
-func (p *paging) behind(id string) []bson.D {
-	if p.last.Key == "" {
+// order is the direction in which a page is walked through: 1, or with Back -1.
+func (p *paging) order() int {
+	if p.q.Back {
+		return -1
+	}
+	return 1
+}
+
+// further is the operator for what comes later in that direction.
+func (p *paging) further() string {
+	if p.q.Back {
+		return "$lt"
+	}
+	return "$gt"
+}
+
+// beyond is the filter for keys that come later than one; "" means all.
+func (p *paging) beyond(id, key string) []bson.D {
+	if key == "" {
 		return nil
 	}
-	return []bson.D{{{Key: id, Value: bson.D{{Key: "$gt", Value: p.last.Key}}}}}
+	return []bson.D{{{Key: id, Value: bson.D{{Key: p.further(), Value: key}}}}}
 }
 
 // keys reads the clock, the hits that stages find and, on the first page, their
@@ -233,7 +267,10 @@ func (p *paging) keys(ctx context.Context, stages bson.A) error {
 	}
 	limit, counting := p.countLimit()
 	if counting {
-		count := bson.A{bson.D{{Key: "$match", Value: p.current()}}}
+		count := p.both(p.sel, bson.D{{Key: "version", Value: 1}}, func(string) ([]bson.D, bson.A) { return nil, nil })
+		if p.at == 0 {
+			count = count[:1] // nothing has to be told apart
+		}
 		if limit > 0 {
 			count = append(count, bson.D{{Key: "$limit", Value: limit + 1}})
 		}
@@ -249,6 +286,9 @@ func (p *paging) keys(ctx context.Context, stages bson.A) error {
 	})
 	if err != nil {
 		return err
+	}
+	if p.q.Back {
+		slices.Reverse(p.hits)
 	}
 	switch {
 	case len(p.q.Sort) > 0 && counting && n > int64(p.s.opts.MaxCandidates):
@@ -332,15 +372,23 @@ func (p *paging) read(ctx context.Context, pipeline mongo.Pipeline, n int, visit
 	return err
 }
 
-// cut ends the page behind the hit that fills it.
+// cut ends the page behind the hit that fills it, with Back before it.
 func (p *paging) cut() {
 	size := int64(0)
-	for i, h := range p.hits {
+	for i := range p.hits {
+		at := i
+		if p.q.Back {
+			at = len(p.hits) - 1 - i
+		}
 		if size >= store.MaxPageBytes {
-			p.hits, p.more = p.hits[:i], true
+			if p.more = true; p.q.Back {
+				p.hits = p.hits[at+1:]
+			} else {
+				p.hits = p.hits[:at]
+			}
 			return
 		}
-		size += h.Size
+		size += p.hits[at].Size
 	}
 }
 

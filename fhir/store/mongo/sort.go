@@ -65,22 +65,22 @@ func afterType(value bson.D, types []string) any {
 	}}}
 }
 
-// sortedStages finds a page in the order of the sort keys, behind the values of
-// the page before; nil on the first.
+// sortedStages finds a page in the order of the sort keys, or with Back against
+// it, behind the values of the page before; nil on the first.
 func (p *paging) sortedStages(start bson.Raw) bson.A {
-	stages := p.both(hitFields(p.sortFields()...), func(string) ([]bson.D, bson.A) { return nil, nil })
+	stages := p.both(p.sel, hitFields(p.sortFields()...), func(string) ([]bson.D, bson.A) { return nil, nil })
 	var none, order bson.D
 	for i, key := range p.q.Sort {
-		up := 1
+		up := p.order()
 		if key.Desc {
-			up = -1
+			up = -up
 		}
 		none = append(none, bson.E{Key: nameN(i), Value: bson.D{{Key: "$cond", Value: bson.A{
 			bson.D{{Key: "$eq", Value: bson.A{bson.D{{Key: "$ifNull", Value: bson.A{"$" + nameK(i), nil}}}, nil}}}, 1, 0,
 		}}}})
-		order = append(order, bson.E{Key: nameN(i), Value: 1}, bson.E{Key: nameK(i), Value: up})
+		order = append(order, bson.E{Key: nameN(i), Value: p.order()}, bson.E{Key: nameK(i), Value: up})
 	}
-	order = append(order, bson.E{Key: "_id", Value: 1})
+	order = append(order, bson.E{Key: "_id", Value: p.order()})
 	stages = append(stages, bson.D{{Key: "$addFields", Value: none}})
 	if start != nil {
 		stages = append(stages, bson.D{{Key: "$match", Value: p.behindValues(start)}})
@@ -90,7 +90,8 @@ func (p *paging) sortedStages(start bson.Raw) bson.A {
 		bson.D{{Key: "$project", Value: hitFields()}})
 }
 
-// behindValues is the filter for what comes behind the values of a resource.
+// behindValues is the filter for what comes behind the values of a resource, or
+// with Back before them.
 func (p *paging) behindValues(start bson.Raw) bson.D {
 	var any bson.A
 	same := bson.A{}
@@ -100,23 +101,30 @@ func (p *paging) behindValues(start bson.Raw) bson.D {
 	for i, key := range p.q.Sort {
 		value, has := start.Lookup(nameK(i)).StringValueOK()
 		if !has {
+			if p.q.Back {
+				alternative(bson.E{Key: nameN(i), Value: 0})
+			}
 			same = append(same, bson.D{{Key: nameN(i), Value: 1}})
 			continue
 		}
-		alternative(bson.E{Key: nameN(i), Value: 1})
+		if !p.q.Back {
+			alternative(bson.E{Key: nameN(i), Value: 1})
+		}
 		beyond := "$gt"
-		if key.Desc {
+		if key.Desc != p.q.Back {
 			beyond = "$lt"
 		}
+		same = append(same, bson.D{{Key: nameN(i), Value: 0}})
 		alternative(bson.E{Key: nameK(i), Value: bson.D{{Key: beyond, Value: value}}})
-		same = append(same, bson.D{{Key: nameN(i), Value: 0}}, bson.D{{Key: nameK(i), Value: value}})
+		same = append(same, bson.D{{Key: nameK(i), Value: value}})
 	}
-	alternative(bson.E{Key: "_id", Value: bson.D{{Key: "$gt", Value: p.last.Key}}})
+	alternative(bson.E{Key: "_id", Value: bson.D{{Key: p.further(), Value: p.last.Key}}})
 	return bson.D{{Key: "$or", Value: any}}
 }
 
-// sortedBehind finds a later page: first the values of the last resource as it
-// was at the first page's time, then the page with its versions.
+// sortedBehind finds a later page: first the values of the resource that it is
+// behind, or with Back before, as it was at the first page's time, then the page
+// with its versions. If that version was erased the error is Expired.
 func (p *paging) sortedBehind(ctx context.Context) error {
 	fields := p.sortFields()
 	var start bson.Raw
@@ -172,6 +180,10 @@ func (p *paging) sortedBehind(ctx context.Context) error {
 	})
 	if p.clock == nil {
 		p.clock = seen
+	}
+	if p.q.Back {
+		slices.Reverse(p.hits)
+		slices.Reverse(p.resources)
 	}
 	return err
 }

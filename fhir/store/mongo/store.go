@@ -105,6 +105,9 @@ type Store struct {
 	// keptChunk is how many candidates of a range with a Keep one command reads;
 	// 0 means as many as the page makes likely. Any number gives the same answers.
 	keptChunk int
+	// othersLimit is up to how many others a join is answered from their side; 0
+	// means maxOthers. Any number gives the same answers.
+	othersLimit int
 
 	life    context.Context // ends with Close
 	end     context.CancelFunc
