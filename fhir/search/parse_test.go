@@ -145,35 +145,20 @@ func TestParseErrors(t *testing.T) {
 		{"Patience", "name=ada", fhir.Invalid, `"Patience" is not a resource type`},
 		{"Patient", "_compartment=Patient/1", fhir.Invalid, "is not a search parameter"},
 		{"Patient", "=x", fhir.Invalid, `"" is not a search parameter`},
-		{"Patient", "name.given=ada", fhir.Invalid, "is not a search parameter"},
+		{"Patient", "name.given=ada", fhir.Invalid, "name is a string parameter: only behind references"},
 
-		// Known and not built.
-		{"Patient", "_include=Patient:organization", fhir.NotSupported, "_include"},
-		{"Patient", "_include:iterate=Patient:organization", fhir.NotSupported, "_include"},
-		{"Patient", "_revinclude=Observation:subject", fhir.NotSupported, "_revinclude"},
-		{"Patient", "_has:Observation:patient:code=1", fhir.NotSupported, "_has"},
-		{"Patient", "_text=x", fhir.NotSupported, "_text"},
-		{"Patient", "_content=x", fhir.NotSupported, "_content"},
-		{"Patient", "_filter=x", fhir.NotSupported, "_filter"},
-		{"Patient", "_list=42", fhir.NotSupported, "_list"},
+		// Known and not built, or not without stored resources.
 		{"Patient", "_query=x", fhir.NotSupported, "_query"},
-		{"Patient", "_contained=true", fhir.NotSupported, "_contained"},
-		{"Patient", "_containedType=container", fhir.NotSupported, "_containedType"},
-		{"Location", "near=1|2", fhir.NotSupported, "geographic"},
-		{"Observation", "subject.name=ada", fhir.NotSupported, "chained"},
-		{"Observation", "subject:Patient.name=ada", fhir.NotSupported, "chained"},
-		{"Patient", "_summary=true", fhir.NotSupported, "_summary=true"},
+		{"Patient", "_score=x", fhir.NotSupported, "_score"},
+		{"Patient", "_list=42", fhir.NotSupported, "stored resources"},
+		{"Patient", "_list=$current-allergies", fhir.NotSupported, "stored resources"},
+		{"Observation", "code:in=http://x", fhir.NotSupported, "stored resources"},
 		{"Patient", "_sort=_score", fhir.NotSupported, "_score"},
-		{"Patient", "name:exact=Ada", fhir.NotSupported, ":exact"},
-		{"Patient", "name:missing=true", fhir.NotSupported, ":missing"},
-		{"Observation", "code:in=http://x", fhir.NotSupported, ":in"},
-		{"Observation", "subject:Patient=1", fhir.NotSupported, ":Patient"},
-		{"Patient", "identifier:of-type=a|b|c", fhir.NotSupported, ":of-type"},
-		{"ValueSet", "url:below=http://x", fhir.NotSupported, ":below"},
+		{"Patient", "_explain=true", fhir.Invalid, "is not a search parameter"},
 
 		// Modifiers that R4 does not have, or not there.
-		{"Patient", "name:exakt=Ada", fhir.Invalid, `"exakt" is not a modifier of name, a string parameter. FHIR has: exact, `},
-		{"Patient", "birthdate:exact=2000", fhir.Invalid, "FHIR has: missing"},
+		{"Patient", "name:exakt=Ada", fhir.Invalid, `"exakt" is not a modifier of name, a string parameter. It has: exact, `},
+		{"Patient", "birthdate:exact=2000", fhir.Invalid, "It has: missing"},
 		{"Observation", "code:Patient=1", fhir.Invalid, "is not a modifier"},
 		{"Observation", "code:=1", fhir.Invalid, "is not a modifier"},
 		{"Observation", "code-value-quantity:missing=true", fhir.Invalid, "takes no modifier"},
@@ -243,8 +228,8 @@ func TestAllFaultsAtOnce(t *testing.T) {
 		want  []string // code and a part of the message of each issue
 	}{
 		{"nmae=x&birthdate=soon&gender=male&_count=x", fhir.Invalid, []string{" did you mean \"name\"", " birthdate", " _count"}},
-		{"name:exact=x&link.name=y", fhir.NotSupported, []string{" :exact", " link.name"}},
-		{"foo=1&_has:Observation:patient:code=1", fhir.Invalid, []string{" foo", "not-supported _has"}},
+		{"_query=x&_list=42", fhir.NotSupported, []string{" _query", " stored resources"}},
+		{"foo=1&_query=1", fhir.Invalid, []string{" foo", "not-supported _query"}},
 		{"foo=1&bar=2", fhir.Invalid, []string{" Known are: ", " bar"}},
 		{"foo.bar=1&foo=2", fhir.Invalid, []string{" Known are: ", " foo"}},
 		{strings.Repeat("foo=1&", 1000), fhir.Invalid, slices.Repeat([]string{" foo"}, 20)},
@@ -285,11 +270,11 @@ func TestHints(t *testing.T) {
 // TestLenient ignores what it may ignore, and says what it used.
 // https://hl7.org/fhir/R4/search.html#errors
 func TestLenient(t *testing.T) {
-	request, err := parse(t, "Patient", "nam=ada&gender=female&_include=Patient:organization&birthdate=&link.name=x", ParseOptions{Lenient: true})
+	request, err := parse(t, "Patient", "nam=ada&gender=female&_query=x&birthdate=&link.nam=x&_has:Observation:patient:cod=1", ParseOptions{Lenient: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := []string{"nam", "_include", "birthdate", "link.name"}; !slices.Equal(request.Ignored, want) {
+	if want := []string{"nam", "_query", "birthdate", "link.nam", "_has:Observation:patient:cod"}; !slices.Equal(request.Ignored, want) {
 		t.Errorf("ignored %q, want %q", request.Ignored, want)
 	}
 	if request.Self != "gender=female" || len(request.Query.Where) != 1 {
@@ -297,7 +282,7 @@ func TestLenient(t *testing.T) {
 	}
 	// "Servers SHALL reject" a modifier they do not support, and a bad value
 	// has no meaning to fall back to.
-	for _, query := range []string{"name:exact=Ada", "birthdate=soon", "_count=ten", "_sort=nam"} {
+	for _, query := range []string{"name:exakt=Ada", "link.birthdate=soon", "_include=Patient:nam", "birthdate=soon", "_count=ten", "_sort=nam"} {
 		if _, err := parse(t, "Patient", query, ParseOptions{Lenient: true}); err == nil {
 			t.Errorf("%s is accepted", query)
 		}
@@ -361,14 +346,20 @@ func TestTypesTogether(t *testing.T) {
 
 // TestNamesInErrors keeps the list of names honest.
 func TestNamesInErrors(t *testing.T) {
-	for _, name := range resultNames {
-		if resultReader(name) == nil {
+	p := &parser{opts: ParseOptions{Explain: true}}
+	for _, name := range p.resultNames() {
+		if !p.isResult(name) {
 			t.Errorf("%s is listed and not read", name)
 		}
 	}
 	for name := range unbuilt {
-		if resultReader(name) != nil {
+		if slices.Contains(criterionNames, name) || p.isResult(name) {
 			t.Errorf("%s is both built and not", name)
+		}
+	}
+	for _, name := range criterionNames {
+		if wholeReader(name) == nil {
+			t.Errorf("%s is listed and not read", name)
 		}
 	}
 }

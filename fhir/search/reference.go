@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"strings"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -149,11 +150,7 @@ func (l link) appendVersion(value func(class byte) []byte) []byte {
 // starts with it is the same as the relative reference.
 func referenceRanges(params []*Param, text, base string) ([]Range, error) {
 	if l, ok := localLink(text, base); ok {
-		out := []Range{l.exact()}
-		if base != "" {
-			out = append(out, link{url: base + "/" + l.key.String(), version: l.version}.exact())
-		}
-		return out, nil
+		return ownRanges(l, base), nil
 	}
 	l, ok := parseLink(text)
 	anyText := canBeURL(params)
@@ -168,11 +165,7 @@ func referenceRanges(params []*Param, text, base string) ([]Range, error) {
 		return out, nil
 	}
 	for _, typ := range targets(params) {
-		local := link{key: fhir.Key{Type: typ, ID: text}}
-		out = append(out, local.exact())
-		if base != "" {
-			out = append(out, link{url: base + "/" + local.key.String()}.exact())
-		}
+		out = append(out, ownRanges(link{key: fhir.Key{Type: typ, ID: text}}, base)...)
 	}
 	return out, nil
 }
@@ -218,4 +211,117 @@ func targets(params []*Param) []string {
 		out = append(out, p.Targets...)
 	}
 	return unique(out)
+}
+
+// typedRanges reads a value of a reference search with the name of a type as its
+// modifier: Observation?subject:Patient=23 is subject=Patient/23. What the
+// reference says of its type counts, so a URL must say it too.
+//
+// https://hl7.org/fhir/R4/search.html#reference
+func typedRanges(params []*Param, typ, text, base string) ([]Range, error) {
+	if fhir.ValidID(text) {
+		return referenceRanges(params, typ+"/"+text, base)
+	}
+	n := resource.Node{Kind: resource.Object, Fields: []resource.Field{{Name: "reference", Node: resource.Text(text)}}}
+	if l, ok := localLink(text, base); ok && l.key.Type != typ || !ok && targetType(&n, &n) != typ {
+		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference to a %s: with :%s write its id", fhir.Clip(text), typ, typ)
+	}
+	return referenceRanges(params, text, base)
+}
+
+// identifierRanges reads a value of :identifier: a token search on
+// Reference.identifier. https://hl7.org/fhir/R4/search.html#reference
+func identifierRanges(_ *parser, _ []*Param, value string) ([]Range, error) {
+	parts := splitParts(value)
+	all := []byte{classReferenceIdentifier}
+	switch {
+	case len(parts) > 2 || len(parts) == 2 && parts[0] == "" && parts[1] == "":
+		return nil, fhir.Errorf(fhir.Invalid, "an identifier is written value, system|value, |value or system|, not %q", fhir.Clip(value))
+	case len(parts) == 2 && parts[1] == "":
+		return []Range{prefixed(appendText(all, parts[0], maxCodeText))}, nil
+	case len(parts) == 2:
+		return []Range{exactly(appendText(appendText(all, parts[0], maxCodeText), parts[1], maxCodeText))}, nil
+	}
+	// Whatever the system: only the whole class has them all.
+	want := appendText(nil, parts[0], maxCodeText)
+	r := prefixed(all)
+	r.Keep = func(entry []byte) bool {
+		_, value := cutText(entry[1:])
+		return bytes.Equal(value, want)
+	}
+	return []Range{r}, nil
+}
+
+// referenceHierarchy reads a value of :above or :below of a reference: to a
+// resource, which its type's parameter for the parent puts into a hierarchy, or
+// to a canonical with the beginning of a version.
+//
+// https://hl7.org/fhir/R4/search.html#recursive
+func (p *parser) referenceHierarchy(params []*Param, text string, above bool) ([]Range, error) {
+	l, local := localLink(text, p.opts.Base)
+	if !local && fhir.ValidID(text) && hasLiterals(params) {
+		types := targets(params)
+		if len(types) != 1 {
+			return nil, fhir.Errorf(fhir.Invalid, "%q can be of several types: write Type/id", fhir.Clip(text))
+		}
+		l, local = link{key: fhir.Key{Type: types[0], ID: text}}, true
+	}
+	if !local {
+		return canonicalRanges(params, text, above)
+	}
+	look, err := p.lookup()
+	if err != nil {
+		return nil, err
+	}
+	keys, err := look.Hierarchy(l.key, above)
+	if err != nil {
+		return nil, err
+	}
+	if len(keys) > MaxRanges/2 {
+		return nil, fhir.Errorf(fhir.TooLarge, "the hierarchy of %s has more than %d resources", l.key, MaxRanges/2)
+	}
+	var out []Range
+	for _, key := range keys {
+		out = append(out, ownRanges(link{key: key}, p.opts.Base)...)
+	}
+	return out, nil
+}
+
+// canonicalRanges selects the references to a canonical whose version begins with
+// the one asked for, whole parts of it; above is the reverse.
+//
+// https://hl7.org/fhir/R4/references.html#canonical
+func canonicalRanges(params []*Param, text string, above bool) ([]Range, error) {
+	if !canBeURL(params) || !absolute(text) {
+		return nil, fhir.Errorf(fhir.Invalid, "%q is not a reference to a resource of this server, which alone can have others above or below it: write Type/id", fhir.Clip(text))
+	}
+	url, version, _ := strings.Cut(text, "|")
+	switch {
+	case version == "":
+		return []Range{link{url: url}.exact()}, nil
+	case len(version) > maxVersionText-hashText-1:
+		return nil, fhir.Errorf(fhir.Invalid, "the version is longer than %d bytes", maxVersionText-hashText-1)
+	}
+	out := []Range{link{url: url, version: version}.exact()}
+	if above {
+		for i := len(version) - 1; i > 0; i-- {
+			if version[i] == '.' || version[i] == '-' {
+				out = append(out, link{url: url, version: version[:i]}.exact())
+			}
+		}
+		return out, nil
+	}
+	for _, next := range []string{".", "-"} {
+		from := link{url: url, version: version + next}.exact().From
+		out = append(out, prefixed(from[:len(from)-1])) // without the end of the text
+	}
+	return out, nil
+}
+
+// ownRanges selects a reference to a resource of ours, relative or below base.
+func ownRanges(l link, base string) []Range {
+	if base == "" {
+		return []Range{l.exact()}
+	}
+	return []Range{l.exact(), link{url: base + "/" + l.key.String(), version: l.version}.exact()}
 }

@@ -13,23 +13,40 @@ const (
 	MaxCount     = 1_000 // a larger _count is taken as this
 )
 
-// resultNames are the parameters that shape the answer rather than select
-// resources. Each may be given once. Their readers are in resultReader.
+// resultNames returns the parameters that shape the answer rather than select
+// resources. But for the includes each may be given once. Their readers are in
+// resultReader.
 //
 // https://hl7.org/fhir/R4/search.html#return
-var resultNames = []string{
-	"_count", "_cursor", "_elements", "_format", "_pretty", "_sort", "_summary", "_total", "_type",
+func (p *parser) resultNames() []string {
+	names := []string{
+		"_contained", "_containedType", "_count", "_cursor", "_elements", "_format", "_include", "_pretty", "_revinclude",
+		"_sort", "_summary", "_total", "_type",
+	}
+	if p.opts.Explain {
+		names = append(names, "_explain")
+	}
+	return names
 }
 
-// resultReader returns what reads a parameter of resultNames; else nil.
-func resultReader(name string) func(p *parser, value string) error {
+// resultReader returns what reads a parameter of resultNames that can be given
+// once; else nil.
+func (p *parser) resultReader(name string) func(p *parser, value string) error {
 	switch name {
+	case "_contained":
+		return readContained
+	case "_containedType":
+		return readContainedType
 	case "_count":
 		return readCount
 	case "_cursor":
 		return readCursor
 	case "_elements":
 		return readElements
+	case "_explain":
+		if p.opts.Explain {
+			return readExplain
+		}
 	case "_format":
 		return readFormat
 	case "_pretty":
@@ -46,20 +63,9 @@ func resultReader(name string) func(p *parser, value string) error {
 	return nil
 }
 
-// unbuilt are parameters that R4 defines and this server does not have, with
-// what they are for.
-var unbuilt = map[string]string{
-	"_contained":     "search in contained resources",
-	"_containedType": "search in contained resources",
-	"_content":       "full-text search",
-	"_filter":        "filter expressions",
-	"_has":           "reverse chaining",
-	"_include":       "included resources",
-	"_list":          "membership in a List",
-	"_query":         "named queries",
-	"_revinclude":    "included resources",
-	"_score":         "relevance",
-	"_text":          "full-text search",
+// isResult reports whether a name is one of resultNames.
+func (p *parser) isResult(name string) bool {
+	return name == "_include" || name == "_revinclude" || p.resultReader(name) != nil
 }
 
 // use notes a result parameter for the self link.
@@ -124,27 +130,33 @@ func readFormat(p *parser, value string) error {
 	return nil
 }
 
-func readPretty(p *parser, value string) error {
-	switch value {
-	case "true":
-		p.request.Pretty = true
-	case "false":
-	default:
-		return fhir.Errorf(fhir.Invalid, "_pretty: %q is neither true nor false", fhir.Clip(value))
+func readPretty(p *parser, value string) (err error) {
+	p.request.Pretty, err = readBool(p, "_pretty", value)
+	return err
+}
+
+// readExplain reads _explain, a parameter of ours: how the search was carried
+// out is told with the answer.
+func readExplain(p *parser, value string) (err error) {
+	p.request.Query.Explain, err = readBool(p, "_explain", value)
+	return err
+}
+
+func readBool(p *parser, name, value string) (bool, error) {
+	if value != "true" && value != "false" {
+		return false, fhir.Errorf(fhir.Invalid, "%s: %q is neither true nor false", name, fhir.Clip(value))
 	}
-	p.use("_pretty", value)
-	return nil
+	p.use(name, value)
+	return value == "true", nil
 }
 
 // readSummary reads _summary. https://hl7.org/fhir/R4/search.html#summary
 func readSummary(p *parser, value string) error {
 	switch value {
-	case "count", "false":
+	case "true", "text", "data", "count", "false":
 		p.request.Summary = value
 		p.use("_summary", value)
 		return nil
-	case "true", "text", "data":
-		return fhir.Errorf(fhir.NotSupported, "_summary=%s is not supported by this server; count and false are", value)
 	}
 	return fhir.Errorf(fhir.Invalid, "_summary: %q is not one of true, text, data, count, false", fhir.Clip(value))
 }
@@ -179,15 +191,19 @@ func readSort(p *parser, value string) error {
 	for _, key := range keys {
 		name, desc := strings.CutPrefix(key, "-")
 		if name == "_score" {
-			return fhir.Errorf(fhir.NotSupported, "_sort by _score is not supported by this server")
+			return fhir.Errorf(fhir.NotSupported, "_sort by _score is not supported by this server: a score is worked out for the matches of a page, not for all")
 		}
-		params, err := p.lookup(name)
+		if strings.ContainsAny(name, ".:") {
+			return fhir.Errorf(fhir.Invalid, "_sort: %q: the order is that of parameters of the resource itself, without chains and modifiers", fhir.Clip(name))
+		}
+		found, err := p.meanings(p.at, name)
 		if err != nil {
 			return explain(err, "_sort")
 		}
-		class, ok := sortClass(params[0].Type, desc)
+		typ := found[0].params[0].Type
+		class, ok := sortClass(typ, desc)
 		if !ok {
-			return fhir.Errorf(fhir.Invalid, "_sort: %s is a %s parameter, which has no order", name, params[0].Type)
+			return fhir.Errorf(fhir.Invalid, "_sort: %s is a %s parameter, which has no order", name, typ)
 		}
 		p.request.Query.Sort = append(p.request.Query.Sort, Sort{
 			Param: name, Range: prefixed([]byte{class}), Desc: desc,

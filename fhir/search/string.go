@@ -1,6 +1,7 @@
 package search
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -13,6 +14,10 @@ import (
 
 // String parameters: https://hl7.org/fhir/R4/search.html#string. A value
 // matches if it starts with the search text, both folded.
+
+// classStringPiece holds a text folded: a piece of one that is too long for one
+// entry, for :contains and :text.
+const classStringPiece byte = 0x42
 
 // fold returns s in lower case, without combining marks (ł is l, ß is ss), apostrophes and full
 // stops, and with one space for each other run of what is neither letter nor
@@ -129,6 +134,9 @@ func (x *extraction) text(p *Param, s string) {
 	if folded := fold(s); folded != "" {
 		v := appendText(x.value(classString), folded, maxCodeText)
 		x.add(p, appendText(v, s, maxCodeText))
+		if len(folded) > maxCodeText {
+			x.pieces(p, classStringPiece, folded)
+		}
 	}
 }
 
@@ -150,11 +158,8 @@ func (x *extraction) familyName(p *Param, s string) {
 // stringRanges reads a value of a string search.
 func stringRanges(params []*Param, text string) ([]Range, error) {
 	folded := fold(text)
-	switch {
-	case folded == "":
-		return nil, fhir.Errorf(fhir.Invalid, "%q has no letter or digit to search for", fhir.Clip(text))
-	case len(folded) > maxPrefixText:
-		return nil, fhir.Errorf(fhir.Invalid, "the text to search for is longer than %d bytes", maxPrefixText)
+	if err := checkFolded(folded, text); err != nil {
+		return nil, err
 	}
 	out := []Range{prefixed(append([]byte{classString}, folded...))}
 	for _, p := range params {
@@ -163,4 +168,104 @@ func stringRanges(params []*Param, text string) ([]Range, error) {
 		}
 	}
 	return out, nil
+}
+
+// checkFolded returns an error if a text, folded, cannot be looked for.
+func checkFolded(folded, text string) error {
+	switch {
+	case folded == "":
+		return fhir.Errorf(fhir.Invalid, "%q has no letter or digit to search for", fhir.Clip(text))
+	case len(folded) > maxPrefixText:
+		return fhir.Errorf(fhir.Invalid, "the text to search for is longer than %d bytes", maxPrefixText)
+	}
+	return nil
+}
+
+// exactRanges reads a value of :exact: "the entire supplied parameter, including
+// casing and accents". https://hl7.org/fhir/R4/search.html#string
+func exactRanges(_ *parser, _ []*Param, value string) ([]Range, error) {
+	text := unescape(value)
+	folded := fold(text)
+	if folded == "" {
+		return nil, checkFolded(folded, text)
+	}
+	v := appendText([]byte{classString}, folded, maxCodeText)
+	return []Range{exactly(appendText(v, text, maxCodeText))}, nil
+}
+
+// containsRanges reads a value of :contains: "anywhere within the field being
+// searched", folded. https://hl7.org/fhir/R4/search.html#string
+func containsRanges(_ *parser, _ []*Param, value string) ([]Range, error) {
+	text := unescape(value)
+	folded := []byte(fold(text))
+	if err := checkFolded(string(folded), text); err != nil {
+		return nil, err
+	}
+	return within(TypeString, func(kept []byte) bool { return bytes.Contains(kept, folded) }), nil
+}
+
+// wordRanges selects the texts, of string or of token parameters, in which a
+// word begins with a folded one.
+func wordRanges(typ Type, word string) []Range {
+	later := []byte(" " + word)
+	return within(typ, func(kept []byte) bool { return bytes.HasPrefix(kept, later[1:]) || bytes.Contains(kept, later) })
+}
+
+// within selects the texts of which a test holds for a piece.
+func within(typ Type, test func(kept []byte) bool) []Range {
+	keep := func(value []byte) bool {
+		text, _ := cutText(value[1:])
+		if cut := bytes.IndexByte(text, 1); cut >= 0 {
+			text = text[:cut] // the hash of a long text
+		}
+		return test(text)
+	}
+	classes := []byte{classString, classStringPiece}
+	if typ == TypeToken {
+		classes = []byte{classTokenText}
+	}
+	out := make([]Range, 0, len(classes))
+	for _, class := range classes {
+		r := prefixed([]byte{class})
+		r.Keep = keep
+		out = append(out, r)
+	}
+	return out
+}
+
+// Pieces are entries of what an entry of a long text cuts off. They overlap, so
+// that all that can be looked for is whole in one of them.
+const (
+	pieceBytes = maxURIText
+	pieceStep  = pieceBytes - maxPrefixText
+	mostPieces = 1_000 // of one text: what is beyond is found by its beginning only
+)
+
+// pieces adds a long folded text piece by piece. A piece begins with a word if
+// there is a blank to begin behind.
+func (x *extraction) pieces(p *Param, class byte, folded string) {
+	for range mostPieces {
+		end := runeStart(folded, pieceBytes)
+		x.add(p, appendText(x.value(class), folded[:end], maxURIText))
+		if end == len(folded) {
+			return
+		}
+		next := strings.LastIndexByte(folded[:pieceStep], ' ') + 1
+		if next == 0 {
+			next = runeStart(folded, pieceStep)
+		}
+		folded = folded[next:]
+	}
+}
+
+// runeStart returns where the last rune begins that does not lie behind most
+// bytes; the length of a shorter text.
+func runeStart(s string, most int) int {
+	if len(s) <= most {
+		return len(s)
+	}
+	for !utf8.RuneStart(s[most]) {
+		most--
+	}
+	return most
 }

@@ -75,7 +75,11 @@ func (x *extraction) token(p *Param, system, code string) {
 }
 
 func (x *extraction) tokenText(p *Param, text string) {
-	if folded := fold(text); folded != "" {
+	switch folded := fold(text); {
+	case folded == "":
+	case len(folded) > maxCodeText:
+		x.pieces(p, classTokenText, folded)
+	default:
 		x.add(p, appendText(x.value(classTokenText), folded, maxCodeText))
 	}
 }
@@ -155,4 +159,19 @@ func allSystemless(params []*Param) bool {
 		}
 	}
 	return true
+}
+
+// ofTypeRanges reads a value of :of-type: "system|code|value, where the system
+// and code refer to a Identifier.type.coding.system and .code … All 3 parts must
+// be present." https://hl7.org/fhir/R4/search.html#token
+func ofTypeRanges(_ *parser, _ []*Param, value string) ([]Range, error) {
+	parts := splitParts(value)
+	if len(parts) != 3 || parts[0] == "" || parts[1] == "" || parts[2] == "" {
+		return nil, fhir.Errorf(fhir.Invalid, ":of-type takes system|code|value, all three: the type of the identifier and its value, not %q", fhir.Clip(value))
+	}
+	v := []byte{classTokenType}
+	for _, part := range parts {
+		v = appendText(v, part, maxTypeText)
+	}
+	return []Range{exactly(v)}, nil
 }
