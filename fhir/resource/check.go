@@ -1,6 +1,7 @@
 package resource
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -331,23 +332,25 @@ func (c *checker) coded(m *member, n *Node) {
 
 // unknown reports a member that the present object cannot have.
 func (c *checker) unknown(sh *shape, name string) {
-	text := "unknown member " + quote(name) + " of " + sh.path
 	if c.found.full() {
-		c.add("structure", text) // only counted
+		c.add("structure", "unknown member "+quote(name)) // only counted
 		return
 	}
-	names := make([]string, 0, len(sh.members))
-	for known := range sh.members {
-		names = append(names, known)
-	}
-	slices.Sort(names)
+	c.add("structure", sh.unknown("member", name))
+}
+
+// unknown says that the shape has no such member, or element in XML, and what may
+// have been meant.
+func (sh *shape) unknown(noun, name string) string {
+	text := "unknown " + noun + " " + quote(name) + " of " + sh.path
 	bare := strings.TrimPrefix(name, "_")
-	if near := fhir.Nearest(bare, names); near != "" {
-		text += "; did you mean " + quote(near) + "?"
-	} else if choice := choiceOf(sh, bare); choice != nil {
-		text += "; " + choice.element + " may be " + strings.Join(choiceNames(sh, choice), ", ")
+	if near := fhir.Nearest(bare, slices.Sorted(maps.Keys(sh.members))); near != "" {
+		return text + "; did you mean " + quote(near) + "?"
 	}
-	c.add("structure", text)
+	if choice := choiceOf(sh, bare); choice != nil {
+		return text + "; " + choice.element + " may be " + strings.Join(choiceNames(sh, choice), ", ")
+	}
+	return text
 }
 
 // missing reports required elements that are not there.

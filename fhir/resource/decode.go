@@ -23,7 +23,7 @@ const MaxValues = 2 << 20
 // with two members of one name. The error is Invalid and says where, or TooLarge
 // beyond MaxValues. The tree shares no memory with data.
 func Decode(data []byte) (*Node, error) {
-	d := decoder{data: string(data)}
+	d := decoder{data: string(data), deepest: MaxDepth}
 	d.space()
 	root, err := d.value(0)
 	if err != nil {
@@ -42,7 +42,13 @@ type decoder struct {
 	data   string
 	pos    int
 	values int
-	path   []pathStep // the open members and items, for messages
+	// deepest is the deepest nesting allowed.
+	deepest int
+	path    []pathStep // the open members and items, for messages
+
+	// each, if set, is given the items of the root's member "entry", one after
+	// the other, instead of the tree.
+	each func(*Node)
 
 	// Members and items wait here, nested ones above those around them, until
 	// their object or list is complete and its size known.
@@ -135,8 +141,8 @@ func (d *decoder) value(depth int) (Node, error) {
 }
 
 func (d *decoder) object(depth int) (Node, error) {
-	if depth > MaxDepth {
-		return Node{}, d.fail("nested deeper than " + strconv.Itoa(MaxDepth) + " levels")
+	if depth > d.deepest {
+		return Node{}, d.fail("nested deeper than " + strconv.Itoa(d.deepest) + " levels")
 	}
 	d.pos++
 	d.space()
@@ -234,8 +240,8 @@ func cut[T any](slab *[]T, list []T) []T {
 }
 
 func (d *decoder) array(depth int) (Node, error) {
-	if depth > MaxDepth {
-		return Node{}, d.fail("nested deeper than " + strconv.Itoa(MaxDepth) + " levels")
+	if depth > d.deepest {
+		return Node{}, d.fail("nested deeper than " + strconv.Itoa(d.deepest) + " levels")
 	}
 	d.pos++
 	d.space()
@@ -244,6 +250,7 @@ func (d *decoder) array(depth int) (Node, error) {
 		return Node{Kind: Array}, nil
 	}
 	base := len(d.items)
+	each := d.each != nil && len(d.path) == 1 && d.path[0].name == "entry"
 	d.path = append(d.path, pathStep{})
 	for {
 		d.path[len(d.path)-1].index = len(d.items) - base
@@ -251,7 +258,12 @@ func (d *decoder) array(depth int) (Node, error) {
 		if err != nil {
 			return Node{}, err
 		}
-		d.items = append(d.items, node)
+		if each {
+			d.each(&node)
+			d.values, d.fieldSlab, d.itemSlab = 0, nil, nil
+		} else {
+			d.items = append(d.items, node)
+		}
 		d.space()
 		if d.pos >= len(d.data) {
 			return Node{}, d.fail("unexpected end inside an array")
