@@ -85,3 +85,16 @@ func Refers(value []byte) (key fhir.Key, ok bool) {
 	id, _ := cutText(rest)
 	return fhir.Key{Type: string(typ), ID: string(id)}, true
 }
+
+// RefersVersion returns the key and version that an entry of a reference
+// parameter points at, which has another entry without the version; ok is false
+// for entries of other forms.
+func RefersVersion(value []byte) (key fhir.Key, version string, ok bool) {
+	if len(value) == 0 || value[0] != classReferenceVersion {
+		return fhir.Key{}, "", false
+	}
+	typ, rest := cutText(value[1:])
+	id, rest := cutText(rest)
+	of, _ := cutText(rest)
+	return fhir.Key{Type: string(typ), ID: string(id)}, string(of), true
+}
