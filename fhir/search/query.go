@@ -154,15 +154,23 @@ func (q *Query) Counting() Total {
 // good for a plan, never for leaving the scope's clauses away: a reference
 // alone does not put a resource into a compartment.
 func (q *Query) NamesPatient(typ string) bool {
-	for _, id := range q.Scope.Of(typ).Patients {
-		value := link{key: fhir.Key{Type: "Patient", ID: id}}.exact().From
-		for _, c := range q.Where {
-			if !c.Not && slices.ContainsFunc(c.Ranges, func(r Range) bool { return bytes.Equal(r.From, value) }) {
-				return true
-			}
+	return slices.ContainsFunc(q.Scope.Of(typ).Patients, func(id string) bool {
+		return names(q.Where, typ, link{key: fhir.Key{Type: "Patient", ID: id}}.exact().From)
+	})
+}
+
+// names reports whether clauses that must all hold ask, for a type, for a value:
+// one of them does, or each of its alternatives.
+func names(where []Clause, typ string, value []byte) bool {
+	return slices.ContainsFunc(where, func(c Clause) bool {
+		switch {
+		case c.Not, c.Join != nil, len(c.Types) > 0 && !slices.Contains(c.Types, typ):
+			return false
+		case c.Any != nil:
+			return len(c.Any) > 0 && !slices.ContainsFunc(c.Any, func(all []Clause) bool { return !names(all, typ, value) })
 		}
-	}
-	return false
+		return slices.ContainsFunc(c.Ranges, func(r Range) bool { return bytes.Equal(r.From, value) })
+	})
 }
 
 // Page is a part of a query's answer.

@@ -91,7 +91,7 @@ func targetType(root, n *resource.Node) string {
 func indexReference(x *extraction, p *Param, typ string, n *resource.Node) {
 	switch typ {
 	case "Reference":
-		if l, ok := parseLink(n.Str("reference")); ok {
+		if l, ok := linkOf(typ, n); ok {
 			x.link(p, l)
 		}
 		if id := n.Get("identifier"); id != nil && id.Str("value") != "" {
@@ -103,10 +103,21 @@ func indexReference(x *extraction, p *Param, typ string, n *resource.Node) {
 			x.link(p, link{key: key})
 		}
 	default: // canonical, uri
-		if l, ok := parseLink(n.Text); ok && n.Kind == resource.String {
+		if l, ok := linkOf(typ, n); ok {
 			x.link(p, l)
 		}
 	}
+}
+
+// linkOf reads what an element of a type refers to literally.
+func linkOf(typ string, n *resource.Node) (link, bool) {
+	switch {
+	case typ == "Reference":
+		return parseLink(n.Str("reference"))
+	case n.Kind == resource.String: // canonical, uri
+		return parseLink(n.Text)
+	}
+	return link{}, false
 }
 
 func (x *extraction) link(p *Param, l link) {

@@ -1,12 +1,14 @@
 //go:build ignore
 
-// Generate writes parameters.tsv and patient-compartment.tsv from HL7's
+// Generate writes parameters.tsv and the tables of compartments from HL7's
 // definitions of R4 4.0.1 (CC0-1.0), and code-systems.tsv from the table of
 // codes beside fhir/resource. Run it in fhir/search:
 //
 //	go run definitions/generate.go search-parameters.json compartmentdefinition-patient.json ../resource/definitions/codes.tsv
 //
-// The first two are in https://hl7.org/fhir/R4/definitions.json.zip.
+// The first is in https://hl7.org/fhir/R4/definitions.json.zip, the second on
+// https://hl7.org/fhir/R4/compartmentdefinition.html; beside it must be those of
+// the other compartments, named alike.
 package main
 
 import (
@@ -37,12 +39,14 @@ func main() {
 	if err := os.WriteFile("definitions/parameters.tsv", []byte(parametersTable(params)), 0o644); err != nil {
 		log.Fatal(err)
 	}
-	table, err := compartmentTable(os.Args[2])
-	if err != nil {
-		log.Fatal(err)
-	}
-	if err := os.WriteFile("definitions/patient-compartment.tsv", []byte(table), 0o644); err != nil {
-		log.Fatal(err)
+	for _, name := range []string{"patient", "encounter", "relatedperson", "practitioner", "device"} {
+		table, err := compartmentTable(strings.Replace(os.Args[2], "-patient.", "-"+name+".", 1))
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := os.WriteFile("definitions/"+name+"-compartment.tsv", []byte(table), 0o644); err != nil {
+			log.Fatal(err)
+		}
 	}
 	systems, err := systemsTable(os.Args[3])
 	if err != nil {
