@@ -101,6 +101,22 @@ func (s *Sample) Add(v Variant) bool {
 	return used
 }
 
+// Wants reports whether a record that covers these bases, both ends included, may
+// say anything that matters.
+func (s *Sample) Wants(chromosome string, from, to int) bool {
+	list := s.windows.of(chromosome)
+	first, _ := slices.BinarySearchFunc(list, from-longestWindow, func(w window, at int) int { return w.from - at })
+	for _, w := range list[first:] {
+		if w.from > to {
+			return false
+		}
+		if w.to >= from {
+			return true
+		}
+	}
+	return false
+}
+
 // window is where records can speak of a position: from its first base to the
 // last one that its indels can be moved to.
 type window struct {

@@ -65,6 +65,7 @@ func Packages() []Package {
 			Imports: []string{"fhir", "fhir/resource", "cds", "cds/pgx"},
 		},
 		{Path: "cds/pgx", For: "genotype to phenotype to advice, pure"},
+		{Path: "cds/pgx/vcf", For: "VCF files to variants", Imports: []string{"cds/pgx"}},
 
 		{
 			Path: "auth", For: "tokens and scopes to access", Imports: []string{"fhir", "fhir/search"},
