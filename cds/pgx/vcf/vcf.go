@@ -9,6 +9,7 @@ package vcf
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"compress/gzip"
 	"errors"
 	"fmt"
@@ -128,12 +129,19 @@ func (f *Reader) next() ([]byte, error) {
 		case errors.Is(err, bufio.ErrBufferFull):
 		case errors.Is(err, io.EOF):
 			return nil, io.EOF
-		case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, gzip.ErrChecksum), errors.Is(err, gzip.ErrHeader):
+		case damaged(err):
 			return nil, &Error{f.line + 1, "the compressed file is damaged or cut off here"}
 		default:
 			return nil, err
 		}
 	}
+}
+
+// damaged reports whether an error is about what is compressed rather than about
+// reading it.
+func damaged(err error) bool {
+	var corrupt flate.CorruptInputError
+	return errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, gzip.ErrChecksum) || errors.Is(err, gzip.ErrHeader) || errors.As(err, &corrupt)
 }
 
 // header reads everything up to the line of the column names.

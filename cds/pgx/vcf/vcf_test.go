@@ -211,6 +211,7 @@ func FuzzReader(f *testing.F) {
 	f.Add([]byte(one + "chr10\t100\t.\tC\tT\t.\tPASS\tEND=200\tGT:PS:DP\t0|1:3:20\n"))
 	f.Add([]byte(two))
 	f.Add(packed(f, one))
+	f.Add([]byte("\x1f\x8b\bA00000000000"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := all(string(data), Options{Assembly: "GRCh38", MinDepth: 5})
 		var e *Error
