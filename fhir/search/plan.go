@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -46,29 +47,25 @@ type Step struct {
 
 // PlanType plans the search of one type. A clause with Not cannot drive. The
 // clauses are not copied, nor altered.
-//
-// It is for stores that are asked over a network. The embedded store counts rows
-// of its index in a race of its clauses instead: that is exact, costs
-// microseconds, and gathers what the search then uses.
 func PlanType(typ string, where []Clause, e Estimator) Plan {
-	p := Plan{Type: typ, Drive: -1, Rows: e.Resources(typ), Looked: -1}
+	clauses := make([]*Clause, len(where))
 	for i := range where {
-		c := &where[i]
+		clauses[i] = &where[i]
+	}
+	return PlanOf(typ, clauses, e)
+}
+
+// PlanOf is PlanType for clauses that are not next to each other.
+func PlanOf(typ string, where []*Clause, e Estimator) Plan {
+	p := Plan{Type: typ, Drive: -1, Rows: e.Resources(typ), Looked: -1, Steps: make([]Step, 0, len(where))}
+	for _, c := range where {
 		rows := e.Rows(typ, c)
 		if c.Not {
 			rows = math.Max(0, p.Rows-rows)
 		}
 		p.Steps = append(p.Steps, Step{Clause: c, Rows: rows, Found: -1})
 	}
-	slices.SortStableFunc(p.Steps, func(a, b Step) int {
-		switch {
-		case a.Rows < b.Rows:
-			return -1
-		case a.Rows > b.Rows:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(p.Steps, func(a, b Step) int { return cmp.Compare(a.Rows, b.Rows) })
 	for i, step := range p.Steps {
 		if !step.Not {
 			p.Steps = slices.Insert(slices.Delete(p.Steps, i, i+1), 0, step)
@@ -79,7 +76,7 @@ func PlanType(typ string, where []Clause, e Estimator) Plan {
 	return p
 }
 
-// String shows the plan to people: parameters and estimates, never values.
+// String shows the plan to people: parameters, roles and numbers, never values.
 func (p Plan) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s:", p.Type)
@@ -87,15 +84,50 @@ func (p Plan) String() string {
 		fmt.Fprintf(&b, " all(%.0f)", p.Rows)
 	}
 	for i, s := range p.Steps {
-		role := "test"
-		if i == p.Drive {
-			role = "drive"
-		}
 		b.WriteByte(' ')
 		if s.Not {
 			b.WriteString("not ")
 		}
-		fmt.Fprintf(&b, "%s=%s(%.0f)", s.Param, role, s.Rows)
+		fmt.Fprintf(&b, "%s=%s(%.0f)", s.Name(), p.role(i), s.Rows)
 	}
 	return b.String()
+}
+
+// role is how a step takes part: in the store's words if it has said it.
+func (p Plan) role(i int) string {
+	switch {
+	case p.Steps[i].Role != "":
+		return p.Steps[i].Role
+	case i == p.Drive:
+		return "drive"
+	}
+	return "test"
+}
+
+// Name says what a clause is about, without its values: its parameter, with what
+// the others must meet if it is a Join, or its alternatives.
+func (c *Clause) Name() string {
+	switch {
+	case c.Join != nil && c.Join.Reverse:
+		return fmt.Sprintf("_has:%s:%s{%s}", strings.Join(c.Join.Types, ","), c.Param, clauseNames(c.Join.Where))
+	case c.Join != nil:
+		return fmt.Sprintf("%s:%s{%s}", c.Param, strings.Join(c.Join.Types, ","), clauseNames(c.Join.Where))
+	case c.Any != nil:
+		lists := make([]string, len(c.Any))
+		for i, list := range c.Any {
+			lists[i] = clauseNames(list)
+		}
+		return "(" + strings.Join(lists, " or ") + ")"
+	}
+	return c.Param
+}
+
+func clauseNames(where []Clause) string {
+	out := make([]string, len(where))
+	for i := range where {
+		if out[i] = where[i].Name(); where[i].Not {
+			out[i] = "not " + out[i]
+		}
+	}
+	return strings.Join(out, " and ")
 }

@@ -28,8 +28,8 @@ func TestStore(t *testing.T) {
 // would not get.
 func TestStoreWithEveryPlan(t *testing.T) {
 	for name, tuning := range map[string]tuning{
-		"never gather": {maxStreams: 1, firstProbe: 1, probeGrowth: 2, lastProbe: 1, sortGather: 0, sortScan: 1 << 20},
-		"give up":      {maxStreams: 2, firstProbe: 2, probeGrowth: 2, lastProbe: 8, sortGather: 2, sortScan: 3},
+		"never gather": {maxStreams: 1, firstProbe: 1, probeGrowth: 2, lastProbe: 1, patience: 1 << 30, sortGather: 0, sortScan: 1 << 20},
+		"give up":      {maxStreams: 2, firstProbe: 2, probeGrowth: 2, lastProbe: 8, patience: 1, sortGather: 2, sortScan: 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			storetest.Run(t, func(tb testing.TB, clock func() time.Time) store.Store {

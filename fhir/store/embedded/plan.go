@@ -1,12 +1,8 @@
 package embedded
 
 import (
-	"bytes"
-	"fmt"
+	"math"
 	"slices"
-	"strings"
-
-	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
@@ -14,12 +10,14 @@ import (
 
 // How a clause takes part in a search of one type.
 const (
-	roleStream  = "stream"  // its values' rows are in document order: part of the merge join
-	roleGather  = "gather"  // its few rows are gathered and sorted first, then joined
-	roleCheck   = "check"   // tested on each candidate's forward row
-	roleLast    = "last"    // tested on what all others find
-	roleNothing = "nothing" // it can match nothing
-	roleAll     = "all"     // every resource of the type is a candidate
+	roleDrive  = "drive"  // begins the merge join
+	roleJoin   = "join"   // its rows are in document order: part of the merge join
+	roleGather = "gather" // its few rows are gathered and sorted first, then joined
+	roleReject = "reject" // its rows leave documents out
+	roleTest   = "test"   // tested on each candidate by itself
+	roleLast   = "last"   // tested on what all others find
+	roleNone   = "none"   // it can match nothing
+	roleAlways = "always" // it holds for everything
 )
 
 // tuning says when the planner and sorting change their ways. Any numbers
@@ -31,6 +29,12 @@ type tuning struct {
 	// firstProbe is how many rows the planner counts at first to learn which
 	// clause is small; it goes on in steps of probeGrowth up to lastProbe.
 	firstProbe, probeGrowth, lastProbe int
+	// patience is how many resources are tested one by one before the planner
+	// tries for the first time to gather what matches instead.
+	patience int
+	// mostLooked is how many resources one page, with its total, may look at one by
+	// one. Beyond that the search is too costly.
+	mostLooked int64
 	// sortGather is up to how many matches of a type are simply sorted. With
 	// more the index is walked in the order of the first sort key.
 	sortGather int
@@ -40,389 +44,298 @@ type tuning struct {
 }
 
 func defaultTuning() tuning {
-	return tuning{maxStreams: 32, firstProbe: 1024, probeGrowth: 8, lastProbe: 1 << 16, sortGather: 2000, sortScan: 20_000}
-}
-
-// step is one decision of the planner, for people.
-type step struct {
-	Param string
-	Not   bool
-	Role  string
-	Rows  int // gathered documents, or -1
-}
-
-// plan is how one type is searched.
-type plan struct {
-	Type  string
-	Steps []step
-}
-
-func (p *plan) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s:", p.Type)
-	for _, s := range p.Steps {
-		b.WriteByte(' ')
-		if s.Not {
-			b.WriteString("not ")
-		}
-		b.WriteString(s.Param)
-		b.WriteByte('=')
-		b.WriteString(s.Role)
-		if s.Rows >= 0 {
-			fmt.Fprintf(&b, "(%d)", s.Rows)
-		}
-	}
-	return b.String()
-}
-
-// candidates are the documents of one type that match a query, in order.
-type candidates struct {
-	v      *view
-	must   []stream // not empty, unless nothing can match
-	not    []stream
-	checks []check
-	last   stream // if set, a match must be in it too
-	plan   plan
-}
-
-// check is a clause tested on the forward row.
-type check struct {
-	param uint16
-	*search.Clause
-}
-
-// next returns the first match not before doc.
-func (c *candidates) next(doc uint64) (uint64, bool) {
-	for {
-		found, ok := c.match(doc)
-		if !ok || c.verified(found) {
-			return found, ok && c.v.err == nil
-		}
-		doc = found + 1
+	return tuning{
+		maxStreams: 32, firstProbe: 1024, probeGrowth: 8, lastProbe: 1 << 13, patience: 64, mostLooked: 500_000,
+		sortGather: 2000, sortScan: 20_000,
 	}
 }
 
-// verified reports whether what match found is in the last stream too. Calls
-// come with growing doc.
-func (c *candidates) verified(doc uint64) bool {
-	if c.last == nil {
-		return true
-	}
-	found, ok := c.last.seek(doc)
-	return ok && found == doc
-}
-
-// verify makes a clause the last stream of candidates. It must hold one value.
-func (s *Store) verify(c *candidates, typeName string, where *search.Clause) {
-	typ, known := s.types.number(typeName)
-	if !known || len(c.must) == 0 {
-		return // nothing can match
-	}
-	cl := c.v.resolve(s, typ, where)
-	if cl.empty {
-		c.must = nil
-		return
-	}
-	c.last = &opening{open: func() stream { return cl.stream(c.v) }}
-	c.note(where.Param, false, roleLast, -1)
-}
-
-// match returns the first document not before doc that matches but for the
-// last stream.
-func (c *candidates) match(doc uint64) (uint64, bool) {
-	if len(c.must) == 0 {
-		return 0, false
-	}
-search:
-	for c.v.err == nil {
-		// Leapfrog: every stream jumps to where the furthest one is, until all agree.
-		for agree, i := 0, 0; agree < len(c.must); i = (i + 1) % len(c.must) {
-			found, ok := c.must[i].seek(doc)
-			if !ok {
-				return 0, false
-			}
-			if found == doc {
-				agree++
-			} else {
-				doc, agree = found, 1
-			}
-		}
-		for _, s := range c.not {
-			if found, ok := s.seek(doc); ok && found == doc {
-				doc++
-				continue search
-			}
-		}
-		if len(c.checks) > 0 && !c.v.passes(doc, c.checks) {
-			doc++
-			continue
-		}
-		return doc, c.v.err == nil
-	}
-	return 0, false
-}
-
-// passes tests clauses on a document's forward row.
-func (v *view) passes(doc uint64, checks []check) bool {
-	row := v.forwardRow(doc)
-	if row == nil {
-		if v.err == nil {
-			v.err = errRow // every living resource has one
-		}
-		return false
-	}
-	hit := make([]bool, len(checks))
-	v.fail(eachForward(row, func(e forwardEntry) bool {
-		for i := range checks {
-			if !hit[i] && checks[i].param == e.param && inRanges(e.value, checks[i].Ranges) {
-				hit[i] = true
-			}
-		}
-		return true
-	}))
-	for i := range checks {
-		if hit[i] == checks[i].Not {
-			return false
-		}
-	}
-	return true
-}
-
-func inRanges(value []byte, ranges []search.Range) bool {
-	for i := range ranges {
-		if inRange(value, &ranges[i]) {
-			return true
-		}
-	}
-	return false
-}
-
-func inRange(value []byte, r *search.Range) bool {
-	return bytes.Compare(value, r.From) >= 0 && (r.To == nil || bytes.Compare(value, r.To) < 0) &&
-		(r.Keep == nil || r.Keep(value))
-}
-
-// candidates plans the search of one type.
+// planner plans the searches of one query: of its types, and of those it joins.
 //
-// A clause whose ranges each hold one value is a stream. Any other clause is
-// gathered if it is the smallest part of the query, else tested on what the
-// rest finds. Which one is smallest is found by counting all of them in
-// growing steps until the first is through, so that planning costs no more
-// than a few times what the best plan does.
-func (s *Store) candidates(v *view, typeName string, where []search.Clause) (*candidates, error) {
-	c := &candidates{v: v, plan: plan{Type: typeName}}
-	typ, known := s.types.number(typeName)
+// Like every store it has [search.PlanType] decide what drives. What it says about
+// sizes it does not keep, as a store that is asked over a network must: it counts
+// rows of the index in a race of the clauses, which is exact, costs microseconds,
+// and gathers what the search then uses. What is not counted that way (joins, and
+// clauses that select much) is tested, and may become a stream later on; see
+// candidates.promote.
+type planner struct {
+	s     *Store
+	v     *view
+	scope *search.Scope
+	now   *moment
+	// free: what is planned is limited to patients. Then nothing of it counts
+	// towards what makes a search too costly.
+	free  bool
+	joins map[joinKey]*join
+	// count has the race count clauses that it need not, for people.
+	count bool
+}
+
+// limits reports whether the scope sees only a part of a type.
+func (p *planner) limits(name string) bool { return len(p.scope.Of(name).Patients) > 0 }
+
+// plan plans the search of one type.
+func (p *planner) plan(name string, where []search.Clause, c course) *candidates {
+	p.free = p.limits(name)
+	typ, known := p.s.types.number(name)
 	if !known {
-		c.note("", false, roleNothing, 0)
-		return c, nil
+		return &candidates{v: p.v, plan: search.Plan{Type: name, Drive: -1, Looked: -1}}
 	}
-	var must []stream
-	var wide []*clause
-	var narrow []*clause
+	all := make([]*clause, 0, len(where))
+	var fixed []search.Step
 	for i := range where {
-		cl := v.resolve(s, typ, &where[i])
+		cl := p.resolve(name, typ, &where[i])
+		holds, is := cl.fixed()
 		switch {
-		case cl.empty && where[i].Not: // holds for everything
-		case cl.empty:
-			c.note(where[i].Param, false, roleNothing, 0)
-			return c, v.err
-		case !cl.wide && where[i].Not:
-			c.not = append(c.not, cl.stream(v))
-			c.note(where[i].Param, true, roleStream, -1)
-		case !cl.wide:
-			must = append(must, cl.stream(v))
-			narrow = append(narrow, cl)
-			c.note(where[i].Param, false, roleStream, -1)
-		case where[i].Not:
-			if docs, all := cl.gather(v, s.tuning.firstProbe); all {
-				c.not = append(c.not, &set{docs: docs})
-				c.note(where[i].Param, true, roleGather, len(docs))
-			} else {
-				c.checks = append(c.checks, check{cl.param, &where[i]})
-				c.note(where[i].Param, true, roleCheck, -1)
+		case !is:
+			all = append(all, cl)
+		case holds:
+			fixed = append(fixed, search.Step{Clause: cl.Clause, Rows: p.Resources(name), Role: roleAlways, Found: -1})
+		default:
+			step := search.Step{Clause: cl.Clause, Role: roleNone}
+			return &candidates{v: p.v, plan: search.Plan{Type: name, Steps: []search.Step{step}, Looked: -1}}
+		}
+	}
+	found := p.combine(name, typ, all, combining{course: c, free: p.free})
+	found.plan.Steps = append(found.plan.Steps, fixed...)
+	return found
+}
+
+// Resources is for search.PlanType: how many living resources of a type there are.
+func (p *planner) Resources(name string) float64 {
+	typ, _ := p.s.types.number(name)
+	return float64(p.now.count(typ))
+}
+
+// combining says how clauses are combined.
+type combining struct {
+	course course
+	free   bool
+	driver stream // if set, it drives, and comes to its end soon
+	joins  bool   // joins may be gathered too
+	limit  int64  // if set, no more than about so many resources are worth looking at
+}
+
+// entrant is a clause in the race, and what became of it.
+type entrant struct {
+	*clause
+	stretch          // if it has a stream
+	docs    []uint64 // with Not: gathered
+	count   float64
+	known   bool // count is known
+}
+
+// estimates are what the race found out.
+type estimates struct {
+	p        *planner
+	entrants []*entrant
+}
+
+func (e estimates) Resources(name string) float64 { return e.p.Resources(name) }
+
+func (e estimates) Rows(name string, where *search.Clause) float64 {
+	for _, in := range e.entrants {
+		if in.Clause == where && in.known {
+			return in.count
+		}
+	}
+	return e.p.Resources(name)
+}
+
+// combine makes candidates of clauses that must all hold.
+//
+// A clause whose ranges each hold one value is a stream. Any other clause by value
+// is gathered if it is the smallest part of the query, else tested on what the
+// rest finds. Which one is smallest is found by counting all of them in growing
+// steps until the first is through, so that planning costs no more than a few times
+// what the best plan does.
+func (p *planner) combine(name string, typ uint16, clauses []*clause, how combining) *candidates {
+	c := &candidates{p: p, v: p.v, course: how.course, free: how.free, patience: max(1, int64(p.s.tuning.patience))}
+	entrants := make([]*entrant, len(clauses))
+	where := make([]*search.Clause, len(clauses))
+	for i, cl := range clauses {
+		entrants[i], where[i] = &entrant{clause: cl}, cl.Clause
+	}
+	if how.driver == nil {
+		p.race(entrants, how)
+	} else {
+		c.must = append(c.must, how.driver)
+	}
+	c.plan = search.PlanOf(name, where, estimates{p, entrants})
+	var tested []*clause
+	for i := range c.plan.Steps {
+		step := &c.plan.Steps[i]
+		e := entrants[slices.IndexFunc(entrants, func(e *entrant) bool { return e.Clause == step.Clause })]
+		switch {
+		case e.shape == narrow && e.Not:
+			c.not = append(c.not, e.clause.stream(p.v, c.course))
+			step.Role = roleReject
+		case e.Not && e.docs != nil:
+			c.not = append(c.not, &set{docs: e.docs, course: c.course})
+			step.Role, step.Found = roleReject, int64(len(e.docs))
+		case e.Not:
+			tested = append(tested, e.clause)
+			step.Role = roleTest
+		case e.shape == narrow:
+			c.must = append(c.must, e.clause.stream(p.v, c.course))
+			step.Role = roleJoin
+		case e.of != nil:
+			c.must = append(c.must, e.of)
+			if step.Role = roleJoin; e.rows >= 0 {
+				step.Role, step.Found = roleGather, int64(e.rows)
+			}
+			if e.loose {
+				tested, c.streamed = append(tested, e.clause), append(c.streamed, e.clause)
 			}
 		default:
-			wide = append(wide, cl)
+			tested = append(tested, e.clause)
+			step.Role = roleTest
 		}
 	}
-	if len(wide) > 0 {
-		rest, err := s.race(c, narrow, wide, &must)
-		if err != nil {
-			return nil, err
-		}
-		for _, cl := range rest {
-			c.checks = append(c.checks, check{cl.param, cl.Clause})
-			c.note(cl.Param, false, roleCheck, -1)
-		}
+	if c.plan.Drive = -1; len(c.must) == 0 {
+		c.must = append(c.must, p.v.posting(typ, existParam, nil, c.course))
+	} else if len(c.plan.Steps) > 0 && c.plan.Steps[0].Role == roleJoin {
+		c.plan.Drive, c.plan.Steps[0].Role = 0, roleDrive
+	} else if len(c.plan.Steps) > 0 && c.plan.Steps[0].Role == roleGather {
+		c.plan.Drive = 0
 	}
-	if len(must) == 0 {
-		must = append(must, v.posting(typ, existParam, nil))
-		c.note("", false, roleAll, -1)
-	}
-	c.must = must
-	return c, v.err
+	c.test(tested)
+	return c
 }
 
-func (c *candidates) note(param string, not bool, role string, rows int) {
-	c.plan.Steps = append(c.plan.Steps, step{param, not, role, rows})
-}
-
-// race gathers the wide clauses that are small, appends them to must, and
-// returns those that are not. The narrow clauses run along: once one of them is
-// known to be the smallest, gathering more would cost more than it spares.
-func (s *Store) race(c *candidates, narrow, wide []*clause, must *[]stream) ([]*clause, error) {
-	limit := s.tuning.firstProbe
-	for {
-		var rest []*clause
-		won := false
-		for _, cl := range wide {
-			docs, all := cl.gather(c.v, limit)
-			if c.v.err != nil {
-				return nil, c.v.err
-			}
-			if !all {
-				rest = append(rest, cl)
-				continue
-			}
-			won = true
-			*must = append(*must, &set{docs: docs})
-			c.note(cl.Param, false, roleGather, len(docs))
-		}
-		for _, cl := range narrow {
-			won = won || cl.smaller(c.v, limit)
-		}
-		if won || limit >= s.tuning.lastProbe {
-			return rest, c.v.err
-		}
-		limit = min(limit*s.tuning.probeGrowth, s.tuning.lastProbe)
+// race finds out which clauses are small, and gathers those that are no streams.
+// The streams run along: once one of them is known to be the smallest, gathering
+// more would cost more than it spares.
+func (p *planner) race(entrants []*entrant, how combining) {
+	last := p.s.tuning.lastProbe
+	if how.limit > 0 {
+		last = int(min(int64(last), how.limit*lookRows))
 	}
-}
-
-// clause is a clause of one type's search after a look at the index.
-type clause struct {
-	*search.Clause
-	typ, param uint16
-	empty      bool     // no row can match
-	wide       bool     // some range holds several values
-	values     [][]byte // else: the values
-}
-
-// resolve finds out which ranges hold a single value.
-func (v *view) resolve(s *Store, typ uint16, where *search.Clause) *clause {
-	cl := &clause{Clause: where, typ: typ}
-	param, known := s.params.number(where.Param)
-	if !known || len(where.Ranges) == 0 {
-		cl.empty = true
-		return cl
-	}
-	cl.param = param
-	for i := range where.Ranges {
-		r := &where.Ranges[i]
-		if n := len(r.From); len(r.To) == n+1 && r.To[n] == 0 && bytes.Equal(r.To[:n], r.From) {
-			if r.Keep == nil || r.Keep(r.From) {
-				cl.values = append(cl.values, r.From)
-			}
-			continue
-		}
-		value, n := v.single(typ, param, r)
+	limit := min(p.s.tuning.firstProbe, last)
+	var running []*entrant
+	for _, e := range entrants {
 		switch {
-		case n > 1:
-			cl.wide = true
-		case n == 1 && (r.Keep == nil || r.Keep(value)):
-			cl.values = append(cl.values, value)
+		case e.Not && e.shape == wide:
+			if docs, all := e.gather(p.v, limit); all {
+				e.docs, e.count, e.known = append([]uint64{}, docs...), float64(len(docs)), true
+			}
+		case e.Not:
+		case e.shape == joined && e.join.limited() && !how.free:
+			// Whatever there is of others, so that nothing depends on it.
+			how.joins = true
+			if part, ok := p.attempt(e.clause, unlimited, how); ok {
+				e.stretch, e.count, e.known = part, float64(part.rows), true
+			}
+			how.joins = false
+		case e.shape != joined && e.shape != narrow:
+			running = append(running, e)
 		}
 	}
-	slices.SortFunc(cl.values, bytes.Compare)
-	cl.values = slices.CompactFunc(cl.values, bytes.Equal)
-	cl.wide = cl.wide || len(cl.values) > s.tuning.maxStreams
-	cl.empty = !cl.wide && len(cl.values) == 0
-	return cl
-}
-
-// single returns how many values a range holds: 0, 1 (and which) or 2 for more.
-// Values that only older or newer moments have count too.
-func (v *view) single(typ, param uint16, r *search.Range) (value []byte, n int) {
-	lower, upper := bounds(typ, param, r)
-	v.scan(lower, upper, func(it *pebble.Iterator) bool {
-		first := bytes.Clone(it.Key()[:len(it.Key())-tailLen])
-		if n = 2; it.Last() && bytes.Equal(first, it.Key()[:len(it.Key())-tailLen]) {
-			value, n = decodeValue(nil, first[indexPrefixLen:]), 1
-		}
-		return false
-	})
-	return value, n
-}
-
-// bounds returns the index keys a range lies between.
-func bounds(typ, param uint16, r *search.Range) (lower, upper []byte) {
-	prefix := indexPrefix(nil, typ, param)
-	lower = appendValue(slices.Clone(prefix), r.From)
-	if r.To == nil {
-		return lower, after(prefix)
-	}
-	return lower, appendValue(slices.Clone(prefix), r.To)
-}
-
-// stream returns the documents that have one of the clause's values.
-func (cl *clause) stream(v *view) stream {
-	if len(cl.values) == 1 {
-		return v.posting(cl.typ, cl.param, cl.values[0])
-	}
-	u := make(union, len(cl.values))
-	for i, value := range cl.values {
-		u[i] = v.posting(cl.typ, cl.param, value)
-	}
-	return u
-}
-
-// smaller reports whether the clause has fewer live rows than limit.
-func (cl *clause) smaller(v *view, limit int) bool {
-	s := cl.stream(v)
-	doc, n := uint64(0), 0
-	for ; n < limit; n++ {
-		found, ok := s.seek(doc)
-		if !ok {
-			return v.err == nil
-		}
-		doc = found + 1
-	}
-	return false
-}
-
-// gather returns the documents in a clause's ranges, sorted, each once, and
-// whether these are all: it gives up behind limit rows.
-func (cl *clause) gather(v *view, limit int) ([]uint64, bool) {
-	var docs []uint64
-	var last, value []byte
-	rows := 0
-	for i := range cl.Ranges {
-		r := &cl.Ranges[i]
-		lower, upper := bounds(cl.typ, cl.param, r)
-		last = last[:0]
-		keep := true
-		v.scan(lower, upper, func(it *pebble.Iterator) bool {
-			if rows++; rows > limit {
+	for len(running) > 0 || p.count {
+		won := false
+		running = slices.DeleteFunc(running, func(e *entrant) bool {
+			part, ok := p.attempt(e.clause, int64(limit/lookRows), how)
+			if !ok {
 				return false
 			}
-			key := it.Key()
-			if enc := key[:len(key)-tailLen]; r.Keep != nil && !bytes.Equal(enc, last) {
-				last = append(last[:0], enc...)
-				value = decodeValue(value, enc[indexPrefixLen:])
-				keep = r.Keep(value)
-			}
-			if doc, from := indexTail(key); keep && liveAt(from, it.Value(), v.t) {
-				docs = append(docs, doc)
+			if e.stretch = part; part.rows >= 0 {
+				e.count, e.known, won = float64(part.rows), true, true
 			}
 			return true
 		})
-		if rows > limit || v.err != nil {
-			return nil, false
+		for _, e := range entrants {
+			if e.shape == narrow && !e.known && (!e.Not || p.count) {
+				var n int
+				if n, e.known = e.smaller(p.v, limit); e.known {
+					e.count = float64(n)
+					won = won || !e.Not
+				}
+			}
 		}
+		if won || p.v.err != nil || limit >= last {
+			return
+		}
+		limit = min(limit*p.s.tuning.probeGrowth, last)
 	}
-	slices.Sort(docs)
-	return slices.Compact(docs), true
 }
 
-func tooCostly(limit int) error {
-	return fhir.Errorf(fhir.TooCostly, "more than %d resources would have to be looked at; narrow the search", limit)
+// stretch is a clause as a stream.
+type stretch struct {
+	of   stream
+	rows int // how many documents it has, or -1 if that is not known
+	// loose: it has documents too for which the clause does not hold.
+	loose bool
+}
+
+// attempt makes a stream of a clause if that takes no more than looking at about
+// limit resources does.
+func (p *planner) attempt(cl *clause, limit int64, how combining) (stretch, bool) {
+	if cl.Not {
+		return stretch{}, false
+	}
+	switch cl.shape {
+	case narrow:
+		return stretch{of: cl.stream(p.v, how.course), rows: -1}, true
+	case wide:
+		docs, all := cl.gather(p.v, int(min(limit*lookRows, math.MaxInt32)))
+		return stretch{of: &set{docs: docs, course: how.course}, rows: len(docs)}, all
+	case joined:
+		if !how.joins {
+			return stretch{}, false
+		}
+		s, rows, ok := cl.join.gather(limit, how.course)
+		return stretch{of: s, rows: rows}, ok
+	}
+	u, out := &union{course: how.course}, stretch{rows: -1}
+	for _, list := range cl.any {
+		c, exact := p.attemptAll(list, limit, how)
+		if c == nil {
+			return stretch{}, false
+		}
+		out.loose = out.loose || !exact
+		u.streams = append(u.streams, &alternative{candidates: c})
+	}
+	out.of = u
+	return out, p.v.err == nil
+}
+
+// attemptAll makes candidates of those clauses of an alternative that can be
+// streams, or nil if none can. exact says that all are.
+func (p *planner) attemptAll(list []*clause, limit int64, how combining) (c *candidates, exact bool) {
+	c, exact = &candidates{p: p, v: p.v, course: how.course, free: how.free}, true
+	for _, cl := range list {
+		if cl.shape == narrow && cl.Not {
+			c.not = append(c.not, cl.stream(p.v, c.course))
+			continue
+		}
+		part, ok := p.attempt(cl, limit, how)
+		if ok {
+			c.must = append(c.must, part.of)
+		}
+		exact = exact && ok && !part.loose
+	}
+	if len(c.must) == 0 {
+		return nil, false
+	}
+	return c, exact
+}
+
+// verify makes a clause the last stream of candidates. It must hold one value.
+func (p *planner) verify(c *candidates, name string, where *search.Clause) {
+	typ, known := p.s.types.number(name)
+	if !known || len(c.must) == 0 {
+		return // nothing can match
+	}
+	cl := p.resolve(name, typ, where)
+	if len(cl.values) == 0 {
+		c.must = nil
+		return
+	}
+	c.last = &opening{open: func() stream { return cl.stream(c.v, c.course) }}
+	c.plan.Steps = append(c.plan.Steps, search.Step{Clause: where, Rows: p.Resources(name), Role: roleLast, Found: -1})
+}
+
+func tooCostly(limit int64) error {
+	return fhir.Errorf(fhir.TooCostly, "more than %d resources would have to be looked at one by one; add a criterion that few resources meet, "+
+		"such as a patient, a code or a date range, or leave out the sort", limit)
 }

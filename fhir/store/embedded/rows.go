@@ -84,6 +84,20 @@ func parseVersionTime(b []byte) (t uint64, updated int64, err error) {
 	return t, updated, nil
 }
 
+// parseVersionID reads only whose version it is.
+func parseVersionID(b []byte) (string, error) {
+	r := reader{b: b}
+	r.uint()
+	r.uint()
+	r.uint()
+	r.uint()
+	id := string(r.bytes())
+	if r.bad {
+		return "", errRow
+	}
+	return id, nil
+}
+
 // parseVersion reads a row. The body and the id share b's memory.
 func parseVersion(b []byte) (versionRow, error) {
 	r := reader{b: b}

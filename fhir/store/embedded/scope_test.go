@@ -212,19 +212,16 @@ func TestAQueryThatNamesItsPatientIsVerifiedLast(t *testing.T) {
 		want  string
 		total int64
 	}{
-		{"a value of everybody's", []search.Clause{half}, "Observation: _compartment=stream word1=stream", 10},
-		{"the patient", []search.Clause{named}, "Observation: patient=stream _compartment=last", 20},
-		{"the patient and a value", []search.Clause{half, named}, "Observation: word1=stream patient=stream _compartment=last", 10},
-		{"nothing", []search.Clause{named, one("unheard-of", "x")}, "Observation: patient=stream unheard-of=nothing(0)", 0},
+		{"a value of everybody's", []search.Clause{half}, "Observation: _compartment=drive(60) word1=join(60)", 10},
+		{"the patient", []search.Clause{named}, "Observation: patient=drive(60) _compartment=last(60)", 20},
+		{"the patient and a value", []search.Clause{half, named}, "Observation: word1=drive(60) patient=join(60) _compartment=last(60)", 10},
+		{"nothing", []search.Clause{named, one("unheard-of", "x")}, "Observation: unheard-of=none(0)", 0},
 	} {
 		for _, count := range []int{0, 1, 3, 100} {
 			for _, sort := range [][]search.Sort{nil, {{Param: "word1"}}} {
 				q := accessTo(t, "a").Narrow(search.Query{Types: []string{"Observation"}, Where: test.where, Sort: sort, Count: count})
-				w := walk{s: s, v: &view{ctx: t.Context(), r: s.db, t: s.visible.Load().t}, q: q}
-				c, err := w.candidates("Observation")
-				if err != nil {
-					t.Fatal(err)
-				}
+				w := s.walk(&view{ctx: t.Context(), r: s.db, t: s.visible.Load().t}, q, place{})
+				c := w.candidates("Observation", forth)
 				if got := c.plan.String(); got != test.want {
 					t.Errorf("%s: plan %q, want %q", test.name, got, test.want)
 				}

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"container/heap"
 	"math"
+	"slices"
 
 	"github.com/starling-fhir/starling/fhir/search"
 )
@@ -18,7 +19,14 @@ type sortKey struct {
 }
 
 // order compares as the query wants it. Resources without a value come last in
-// both directions; equal ones are ordered by type and document.
+// both directions; equal ones are ordered by type and document. Going back it is the other way round altogether.
+func (w *walk) order(a, b *sortKey) int {
+	if w.course == back {
+		return order(w.q.Sort, b, a)
+	}
+	return order(w.q.Sort, a, b)
+}
+
 func order(keys []search.Sort, a, b *sortKey) int {
 	for i := range keys {
 		x, y := a.values[i], b.values[i]
@@ -47,13 +55,13 @@ func order(keys []search.Sort, a, b *sortKey) int {
 // best keeps the first few keys of all it is offered: a heap with the last of
 // them on top.
 type best struct {
-	sort []search.Sort
-	most int
-	keys []*sortKey
+	order func(a, b *sortKey) int
+	most  int
+	keys  []*sortKey
 }
 
 func (b *best) Len() int           { return len(b.keys) }
-func (b *best) Less(i, j int) bool { return order(b.sort, b.keys[i], b.keys[j]) > 0 }
+func (b *best) Less(i, j int) bool { return b.order(b.keys[i], b.keys[j]) > 0 }
 func (b *best) Swap(i, j int)      { b.keys[i], b.keys[j] = b.keys[j], b.keys[i] }
 func (b *best) Push(x any)         { b.keys = append(b.keys, x.(*sortKey)) }
 func (b *best) Pop() any {
@@ -67,7 +75,7 @@ func (b *best) offer(k *sortKey) {
 		heap.Push(b, k)
 		return
 	}
-	if len(b.keys) > 0 && order(b.sort, k, b.keys[0]) < 0 {
+	if len(b.keys) > 0 && b.order(k, b.keys[0]) < 0 {
 		b.keys[0] = k
 		heap.Fix(b, 0)
 	}
@@ -93,7 +101,7 @@ type sorting struct {
 
 // sorted finds a page in the order of the sort keys.
 func (w *walk) sorted() (more bool, err error) {
-	st := &sorting{walk: w, params: make([]uint16, len(w.q.Sort)), kept: &best{sort: w.q.Sort, most: w.q.Count + 1}}
+	st := &sorting{walk: w, params: make([]uint16, len(w.q.Sort)), kept: &best{order: w.order, most: w.q.Count + 1}}
 	for i, key := range w.q.Sort {
 		st.params[i], _ = w.s.params.number(key.Param) // 0 for one that nobody has
 	}
@@ -112,7 +120,7 @@ func (w *walk) sorted() (more bool, err error) {
 		if w.full() {
 			return true, nil
 		}
-		if !w.take(key.found, key.name, true) {
+		if !w.take(key.found, key.name, true) && w.v.err != nil {
 			return false, w.v.err
 		}
 	}
@@ -122,10 +130,7 @@ func (w *walk) sorted() (more bool, err error) {
 // typed offers the matches of one type. Few are gathered; of many only those
 // at the front of the order are looked for.
 func (st *sorting) typed(name string) error {
-	c, err := st.candidates(name)
-	if err != nil {
-		return err
-	}
+	c := st.candidates(name, forth)
 	docs := make([]uint64, 0, 64)
 	doc, more := c.next(0)
 	for ; more && len(docs) < st.s.tuning.sortGather; doc, more = c.next(doc + 1) {
@@ -139,7 +144,7 @@ func (st *sorting) typed(name string) error {
 	// What is limited to patients is always sorted as a whole: how far a walk
 	// along the index gets depends on what there is of others, and then so would
 	// whether the search is too costly.
-	if more && len(st.q.Scope.Of(name).Patients) == 0 {
+	if more && !st.p.limits(name) {
 		before := st.v.rows
 		done, err := st.front(typ, name)
 		if st.budget > 0 { // sorting is no counting
@@ -179,17 +184,21 @@ func (st *sorting) offer(typ uint16, name string, doc uint64) error {
 		return nil
 	}
 	if st.seen++; st.seen > st.s.opts.MaxCandidates {
-		return tooCostly(st.s.opts.MaxCandidates)
+		return tooCostly(int64(st.s.opts.MaxCandidates))
 	}
 	values, err := st.values(doc, st.params)
 	if err != nil {
 		return err
 	}
-	key := &sortKey{found: found{typ, doc}, name: name, values: values}
-	if st.start == nil || order(st.q.Sort, key, st.start) > 0 {
-		st.kept.offer(key)
-	}
+	st.keep(&sortKey{found: found{typ, doc}, name: name, values: values})
 	return nil
+}
+
+// keep offers a match if it is behind the page before.
+func (st *sorting) keep(k *sortKey) {
+	if st.start == nil || st.order(k, st.start) > 0 {
+		st.kept.offer(k)
+	}
 }
 
 // front walks the index in the order of the first sort key until no better
@@ -202,10 +211,15 @@ func (st *sorting) front(typ uint16, name string) (bool, error) {
 	// What was offered twice would be kept twice: this type's part is tried on
 	// a copy.
 	before := st.kept
-	st.kept = &best{sort: before.sort, most: before.most, keys: append([]*sortKey{}, before.keys...)}
-	done, err := st.valued(typ, name)
-	if err == nil && done && (st.kept.Len() < st.kept.most || st.kept.keys[0].values[0] == nil) {
-		done, err = st.missing(typ, name)
+	st.kept = &best{order: before.order, most: before.most, keys: append([]*sortKey{}, before.keys...)}
+	parts := []func(uint16, string) (bool, error){st.valued, st.missing}
+	if st.course == back {
+		slices.Reverse(parts)
+	}
+	done, err := parts[0](typ, name)
+	// The worst that is kept of the second part may still be beaten by one of it.
+	if err == nil && done && (st.kept.Len() < st.kept.most || (st.kept.keys[0].values[0] == nil) == (st.course == forth)) {
+		done, err = parts[1](typ, name)
 	}
 	if !done {
 		st.kept = before
@@ -213,28 +227,25 @@ func (st *sorting) front(typ uint16, name string) (bool, error) {
 	return done, err
 }
 
-// checks returns the query's clauses as tests on the forward row. The planner
+// checks returns the query's clauses as tests on single documents. The planner
 // has already found that every one of them can hold.
-func (st *sorting) checks() []check {
-	var checks []check
-	for i := range st.q.Where {
-		if param, known := st.s.params.number(st.q.Where[i].Param); known {
-			checks = append(checks, check{param, &st.q.Where[i]})
-		}
-	}
-	return checks
+func (st *sorting) checks(typ uint16, name string) *checks {
+	st.p.free = st.p.limits(name)
+	clauses, _ := st.p.resolveAll(name, typ, st.q.Where)
+	return newChecks(clauses)
 }
 
 // valued offers the matches that have a value, in its order.
 func (st *sorting) valued(typ uint16, name string) (bool, error) {
 	first, param := &st.q.Sort[0], st.params[0]
-	if param == existParam || st.start != nil && st.start.values[0] == nil {
+	if param == existParam || st.start != nil && st.start.values[0] == nil && st.course == forth {
 		return true, nil
 	}
+	down := first.Desc != (st.course == back)
 	lower, upper := bounds(typ, param, &first.Range)
-	if st.start != nil {
+	if st.start != nil && st.start.values[0] != nil {
 		from := appendValue(indexPrefix(nil, typ, param), st.start.values[0])
-		if first.Desc {
+		if down {
 			upper = after(from)
 		} else {
 			lower = from
@@ -248,10 +259,10 @@ func (st *sorting) valued(typ uint16, name string) (bool, error) {
 		return false, st.v.err
 	}
 	begin, step := it.First, it.Next
-	if first.Desc {
+	if down {
 		begin, step = it.Last, it.Prev
 	}
-	checks := st.checks()
+	checks := st.checks(typ, name)
 	var value []byte
 	for rows, valid := 0, begin(); valid && st.v.step(); valid = step() {
 		if rows++; rows > st.s.tuning.sortScan {
@@ -263,10 +274,10 @@ func (st *sorting) valued(typ uint16, name string) (bool, error) {
 			continue
 		}
 		value = decodeValue(value, key[indexPrefixLen:len(key)-tailLen])
-		if st.kept.beyond(value) {
+		if st.kept.beyond(value, down) {
 			return true, nil
 		}
-		if first.Range.Keep != nil && !first.Range.Keep(value) || len(checks) > 0 && !st.v.passes(doc, checks) {
+		if first.Range.Keep != nil && !first.Range.Keep(value) || !checks.pass(st.v, doc) {
 			continue
 		}
 		values, err := st.values(doc, st.params)
@@ -278,9 +289,7 @@ func (st *sorting) valued(typ uint16, name string) (bool, error) {
 			continue
 		}
 		k := &sortKey{found: found{typ, doc}, name: name, values: values}
-		if st.start == nil || order(st.q.Sort, k, st.start) > 0 {
-			st.kept.offer(k)
-		}
+		st.keep(k)
 	}
 	st.v.fail(it.Error())
 	return true, st.v.err
@@ -288,16 +297,16 @@ func (st *sorting) valued(typ uint16, name string) (bool, error) {
 
 // missing offers the matches without a value of the first sort key.
 func (st *sorting) missing(typ uint16, name string) (bool, error) {
-	c, err := st.candidates(name)
-	if err != nil {
-		return false, err
+	if st.start != nil && st.start.values[0] != nil && st.course == back {
+		return true, nil
 	}
-	from := uint64(0)
-	if single := len(st.q.Sort) == 1; single && st.start != nil && st.start.values[0] == nil && st.start.typ == typ {
-		from = st.start.doc + 1
+	c := st.candidates(name, st.course)
+	from, single := st.course.start(), len(st.q.Sort) == 1
+	if single && st.start != nil && st.start.values[0] == nil && st.start.typ == typ {
+		from = st.course.beyond(st.start.doc)
 	}
 	rows := 0
-	for doc, ok := c.next(from); ok; doc, ok = c.next(doc + 1) {
+	for doc, ok := c.next(from); ok; doc, ok = c.next(st.course.beyond(doc)) {
 		if rows++; rows > st.s.tuning.sortScan {
 			return false, nil
 		}
@@ -309,27 +318,31 @@ func (st *sorting) missing(typ uint16, name string) (bool, error) {
 			continue
 		}
 		k := &sortKey{found: found{typ, doc}, name: name, values: values}
-		if st.start == nil || order(st.q.Sort, k, st.start) > 0 {
-			st.kept.offer(k)
-		}
-		if len(st.q.Sort) == 1 && st.kept.Len() == st.kept.most && order(st.q.Sort, st.kept.keys[0], k) <= 0 {
+		st.keep(k)
+		if single && st.kept.Len() == st.kept.most && st.order(st.kept.keys[0], k) <= 0 {
 			break // with one sort key the missing ones are in document order
 		}
 	}
 	return true, st.v.err
 }
 
-// beyond reports whether no key with this first value can be among the best.
-func (b *best) beyond(value []byte) bool {
-	if len(b.keys) < b.most || b.keys[0].values[0] == nil {
+// beyond reports whether no key with this first value can be among the best of
+// a walk down, or up, the values.
+func (b *best) beyond(value []byte, down bool) bool {
+	if len(b.keys) < b.most {
 		return false
 	}
-	c := bytes.Compare(value, b.keys[0].values[0])
-	return c > 0 && !b.sort[0].Desc || c < 0 && b.sort[0].Desc
+	worst := b.keys[0].values[0]
+	if worst == nil {
+		return false
+	}
+	c := bytes.Compare(value, worst)
+	return c > 0 && !down || c < 0 && down
 }
 
 // values returns a document's sort values.
 func (w *walk) values(doc uint64, params []uint16) ([][]byte, error) {
+	w.v.rows += lookRows
 	row := w.v.forwardRow(doc)
 	if row == nil {
 		if w.v.err != nil {
@@ -340,7 +353,7 @@ func (w *walk) values(doc uint64, params []uint16) ([][]byte, error) {
 	out := make([][]byte, len(params))
 	err := eachForward(row, func(e forwardEntry) bool {
 		for i := range params {
-			if params[i] != e.param || e.param == existParam || !inRange(e.value, &w.q.Sort[i].Range) {
+			if params[i] != e.param || e.param == existParam || !w.q.Sort[i].Range.Contains(e.value) {
 				continue
 			}
 			c := 1

@@ -3,7 +3,6 @@ package embedded
 import (
 	"bytes"
 	"context"
-	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
 
@@ -13,21 +12,54 @@ import (
 // view is what one search sees: the store at one logical time. It owns the
 // iterators made for it. The first error sticks, and every stream then ends.
 type view struct {
-	ctx   context.Context
-	r     pebble.Reader
-	t     uint64
-	rows  int64 // index rows looked at
-	iters []*pebble.Iterator
-	err   error
+	ctx context.Context
+	r   pebble.Reader
+	t   uint64
+	// rows is how many index rows were looked at, as far as they count: a row that
+	// is looked up costs as much as many that are passed on the way.
+	rows int64
+	// looked is how many resources were looked at one by one; charged those of them
+	// that count towards most, beyond which the search is too costly. 0: no limit.
+	looked, charged, most int64
+	steps                 int // since the caller was last seen to wait
+	iters                 []*pebble.Iterator
+	err                   error
 
 	forward  *pebble.Iterator
 	versions *pebble.Iterator
+	exist    map[uint16]*postings // by type: what is alive
+}
+
+// What looking up a single row costs, in rows that are passed on the way.
+const (
+	seekRows = 4
+	lookRows = 8
+)
+
+// look counts a resource that is looked at by itself. Those that a search looks
+// at for a caller who is limited to patients are free: how many there are may
+// depend on what the caller must not learn.
+func (v *view) look(free bool) {
+	v.looked++
+	v.rows += lookRows
+	if free {
+		return
+	}
+	if v.charged++; v.most > 0 && v.charged > v.most {
+		v.fail(tooCostly(v.most))
+	}
+}
+
+// quietly forgets, when what it returns is called, what was looked at meanwhile.
+func (v *view) quietly() func() {
+	rows, looked := v.rows, v.looked
+	return func() { v.rows, v.looked = rows, looked }
 }
 
 // step counts a row; it is false once the caller has given up.
 func (v *view) step() bool {
 	v.rows++
-	if v.rows&1023 == 0 && v.err == nil && v.ctx.Err() != nil {
+	if v.steps++; v.steps&1023 == 0 && v.err == nil && v.ctx.Err() != nil {
 		v.err = store.Cancelled(v.ctx)
 	}
 	return v.err == nil
@@ -70,100 +102,8 @@ func (v *view) close() error {
 	for _, it := range v.iters {
 		v.fail(it.Close())
 	}
-	v.iters, v.forward, v.versions = nil, nil, nil
+	v.iters, v.forward, v.versions, v.exist = nil, nil, nil, nil
 	return v.err
-}
-
-// stream gives document numbers in order.
-type stream interface {
-	// seek returns the first document of the stream not before doc. Calls come
-	// with growing doc.
-	seek(doc uint64) (uint64, bool)
-}
-
-// postings are the documents that have one value at the view's time.
-type postings struct {
-	v      *view
-	it     *pebble.Iterator
-	prefix []byte // the index key up to the value's end
-	cur    uint64
-	state  int // 0 not begun, 1 on cur, 2 at the end
-}
-
-// posting opens the stream of the documents that have a value.
-func (v *view) posting(typ, param uint16, value []byte) *postings {
-	prefix := appendValue(indexPrefix(make([]byte, 0, len(value)+32), typ, param), value)
-	return &postings{v: v, it: v.iter(prefix, after(prefix)), prefix: prefix}
-}
-
-func (p *postings) seek(doc uint64) (uint64, bool) {
-	switch {
-	case p.it == nil || p.state == 2:
-		return 0, false
-	case p.state == 1 && p.cur >= doc:
-		return p.cur, true
-	}
-	var valid bool
-	if p.state == 1 && doc == p.cur+1 {
-		valid = p.it.Next()
-	} else {
-		var space [640]byte
-		valid = p.it.SeekGE(append48(append(space[:0], p.prefix...), doc))
-	}
-	for ; valid && p.v.step(); valid = p.it.Next() {
-		found, from := indexTail(p.it.Key())
-		if found < doc || !liveAt(from, p.it.Value(), p.v.t) {
-			continue
-		}
-		p.cur, p.state = found, 1
-		return found, true
-	}
-	p.v.fail(p.it.Error())
-	p.state = 2
-	return 0, false
-}
-
-// union gives the documents of any of its streams.
-type union []stream
-
-func (u union) seek(doc uint64) (uint64, bool) {
-	least, any := uint64(0), false
-	for _, s := range u {
-		if d, ok := s.seek(doc); ok && (!any || d < least) {
-			least, any = d, true
-		}
-	}
-	return least, any
-}
-
-// opening is a stream that is opened when first asked.
-type opening struct {
-	open func() stream
-	s    stream
-}
-
-func (o *opening) seek(doc uint64) (uint64, bool) {
-	if o.s == nil {
-		o.s = o.open()
-	}
-	return o.s.seek(doc)
-}
-
-// set gives documents gathered before, sorted.
-type set struct {
-	docs []uint64
-	at   int
-}
-
-func (s *set) seek(doc uint64) (uint64, bool) {
-	if s.at < len(s.docs) && s.docs[s.at] < doc {
-		n, _ := slices.BinarySearch(s.docs[s.at:], doc)
-		s.at += n
-	}
-	if s.at >= len(s.docs) {
-		return 0, false
-	}
-	return s.docs[s.at], true
 }
 
 // forwardRow returns the entries of a document at the view's time, or nil. The
@@ -184,6 +124,50 @@ func (v *view) forwardRow(doc uint64) []byte {
 		return nil
 	}
 	return v.forward.Value()
+}
+
+// alive reports whether a document is there, and not deleted.
+func (v *view) alive(typ uint16, doc uint64) bool {
+	p := v.exist[typ]
+	if p == nil {
+		if v.exist == nil {
+			v.exist = map[uint16]*postings{}
+		}
+		p = v.posting(typ, existParam, nil, forth)
+		v.exist[typ] = p
+	}
+	p.rewind()
+	found, ok := p.seek(doc)
+	return ok && found == doc
+}
+
+// docOf returns the document number of a resource, or 0 if there never was one.
+func (v *view) docOf(typ uint16, id string) uint64 {
+	h, err := findHead(v.r, typ, id)
+	v.fail(err)
+	return h.doc
+}
+
+// idOf returns a document's logical id, or "" with an error.
+func (v *view) idOf(doc uint64) string {
+	if v.versions == nil {
+		if v.versions = v.iter([]byte{tableVersion}, []byte{tableVersion + 1}); v.versions == nil {
+			return ""
+		}
+	}
+	var space [16]byte
+	prefix := append48(append(space[:0], tableVersion), doc)
+	if !v.step() {
+		return ""
+	}
+	if !v.versions.SeekGE(prefix) || !bytes.HasPrefix(v.versions.Key(), prefix) {
+		v.fail(v.versions.Error())
+		v.fail(errRow)
+		return ""
+	}
+	id, err := parseVersionID(v.versions.Value())
+	v.fail(err)
+	return id
 }
 
 // version returns a document's version at the view's time, and its number. The
