@@ -302,6 +302,16 @@ func (s *Schema) Codes(valueSet string) (codes []string, ok bool) {
 	return slices.Clone(codes), ok
 }
 
+// CodesBySystem returns the codes of a value set by their code system; nil if R4
+// does not list them. The result is shared: it must not be changed.
+func (s *Schema) CodesBySystem(valueSet string) map[string][]string {
+	set, version, _ := strings.Cut(valueSet, "|")
+	if version != "" && version != "4.0.1" {
+		return nil
+	}
+	return s.systems[set]
+}
+
 // choiceName returns the JSON name of a choice element of a type: valueQuantity
 // for value and Quantity.
 func choiceName(choice, typ string) string {
