@@ -82,8 +82,9 @@ type request struct {
 	// form reads the parameters in the body of a POST _search; nil if there
 	// cannot be any.
 	form func() (string, error)
-	// trace is the id under which the server's log knows the HTTP request.
-	trace string
+	// trace is the id under which the server's log knows the HTTP request, and
+	// route the method and pattern of its row, as logs have them.
+	trace, route string
 	// entry is set for an entry of a batch or transaction.
 	entry *entry
 }
@@ -228,6 +229,7 @@ func (r *request) allow(row *interaction) error {
 
 // serve carries out one interaction that stands alone.
 func (s *Server) serve(row *interaction, r *request) (*answer, error) {
+	r.route = row.Method + " " + row.Path
 	if err := r.allow(row); err != nil {
 		return nil, err
 	}

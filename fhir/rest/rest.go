@@ -55,6 +55,15 @@ type Config struct {
 	Security Security
 	// Operations are served beside those of this package.
 	Operations []Operation
+	// Explain lets callers who may search everything ask how a search is carried
+	// out, with _explain=true.
+	Explain bool
+	// Integrity says which references are kept whole. Default: none.
+	Integrity Integrity
+	// HistoryDelete lets old versions be removed for good.
+	HistoryDelete bool
+	// SlowQuery is from what time on a search is logged as slow; 0 logs none.
+	SlowQuery time.Duration
 	// Profiles are the canonical URLs of the profiles that this server offers
 	// for a resource type, for the CapabilityStatement.
 	Profiles map[string][]string
@@ -137,6 +146,7 @@ type Server struct {
 
 	schema     *resource.Schema
 	outlines   outlines // of summaries
+	slow       slowLog
 	table      []interaction
 	statement  atomic.Pointer[statement]
 	working    *semaphore.Weighted

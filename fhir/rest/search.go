@@ -3,7 +3,9 @@ package rest
 import (
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
@@ -38,7 +40,13 @@ func (s *Server) parseSearch(r *request, query string) (*search.Request, error) 
 	if r.typ != "" {
 		types = []string{r.typ}
 	}
-	return s.Registry.Parse(types, query, search.ParseOptions{Lenient: r.prefer.lenient, Base: s.Base, Now: s.Clock()})
+	req, err := s.Registry.Parse(types, query, search.ParseOptions{
+		Lenient: r.prefer.lenient, Base: s.Base, Now: s.Clock(), Lookup: s.lookup(r), Explain: s.Explain,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return req, s.restrict(r, req)
 }
 
 // checkSearch returns the error that a search of a transaction would give after
@@ -48,10 +56,7 @@ func (s *Server) checkSearch(r *request) error {
 	if err != nil {
 		return err
 	}
-	if err := r.askTypes(req); err != nil {
-		return err
-	}
-	return s.checkElements(req.Query.Types, req.Elements)
+	return s.permitSearch(r, req)
 }
 
 // search answers a search of one type, or of those that _type names.
@@ -69,7 +74,7 @@ func (s *Server) search(r *request) (*answer, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := r.askTypes(req); err != nil {
+	if err := s.permitSearch(r, req); err != nil {
 		return nil, err
 	}
 	a := &answer{status: http.StatusOK, pretty: req.Pretty}
@@ -78,46 +83,113 @@ func (s *Server) search(r *request) (*answer, error) {
 			return nil, err
 		}
 	}
-	if err := s.checkElements(req.Query.Types, req.Elements); err != nil {
-		return nil, err
-	}
-	page, err := s.Store.Search(r.ctx, r.access.Narrow(req.Query))
+	at, err := parseCursor(req.Query.Cursor)
 	if err != nil {
 		return nil, err
 	}
-	path := s.Base
-	if r.typ != "" {
-		path = s.basePrefix + r.typ
+	started := s.Clock()
+	p, err := s.answerPage(r, req, at)
+	took := s.Clock().Sub(started)
+	if err != nil {
+		return nil, err
 	}
-	found := page.Resources
+	s.noteSlow(r, req, p.Page, took)
+	a.body, err = s.searchset(r, req, at, p, took)
+	return a, err
+}
+
+// permitSearch returns an error unless the search may be answered to the caller.
+func (s *Server) permitSearch(r *request, req *search.Request) error {
+	if err := r.askTypes(req); err != nil {
+		return err
+	}
+	if req.Query.Explain {
+		if err := r.mayExplain(&req.Query); err != nil {
+			return err
+		}
+	}
+	types := req.Query.Types
+	if req.Contained != "" {
+		types = nil // of what contains them, which may be anything
+	}
+	return s.checkElements(types, req.Elements)
+}
+
+// searchPage is a page of a search with all that belongs to it.
+type searchPage struct {
+	*search.Page
+	matches []found
+	with    included
+}
+
+// answerPage finds a page and what goes along with it.
+func (s *Server) answerPage(r *request, req *search.Request, at cursor) (p searchPage, err error) {
+	switch {
+	case req.Contained != "":
+		p.Page, p.matches, err = s.findContained(r, req, at)
+		return p, err
+	case at.containers:
+		return p, errCursor
+	}
+	if p.Page, err = s.findPage(r, req, req.Query, at); err != nil {
+		return p, err
+	}
+	p.matches = asFound(p.Resources)
+	p.with, err = s.include(r, req.Includes, p.Resources)
+	return p, err
+}
+
+// findPage asks the store for a page.
+func (s *Server) findPage(r *request, req *search.Request, q search.Query, at cursor) (*search.Page, error) {
+	q = r.access.Narrow(q)
+	q.Cursor, q.Back = at.place, at.back
+	q.Explain = q.Explain || s.SlowQuery > 0 // for the log alone
+	page, err := s.Store.Search(r.ctx, q)
+	if err != nil {
+		return nil, err
+	}
 	if req.Summary == "count" {
-		found = nil
+		page.Resources, page.Next, page.Prev = nil, "", ""
 	}
-	b := newSearchset("searchset", page.Total, found)
-	b.link("self", path, req.Self, req.Query.Cursor)
-	if req.Query.Cursor != "" {
-		b.link("first", path, req.Self, "")
-	}
-	if page.Next != "" && req.Summary != "count" {
-		b.link("next", path, req.Self, page.Next)
-	}
+	return page, nil
+}
+
+// searchset lays out the answer to a search.
+func (s *Server) searchset(r *request, req *search.Request, at cursor, p searchPage, took time.Duration) ([]byte, error) {
+	b := newSearchset("searchset", p.Total, append(slices.Clip(p.Resources), p.with.found...))
+	b.pageLinks(strings.TrimSuffix(s.basePrefix+r.searchPath(), "/"), req, at, p.Page)
 	shown := view{summary: req.Summary, elements: req.Elements}
-	for _, res := range found {
-		json, err := s.show(shown, res.JSON, true)
+	for _, m := range p.matches {
+		json, err := s.show(shown, m.json, true)
 		if err != nil {
 			return nil, err
 		}
-		b.match(s.basePrefix, res.Key, json)
+		b.match(s.basePrefix+m.address(), json, s.score(req, m.Resource))
 	}
-	if len(req.Ignored) > 0 {
-		b.outcome(ignored(req.Ignored))
+	for _, res := range p.with.found {
+		json, err := s.show(shown, res.JSON, false)
+		if err != nil {
+			return nil, err
+		}
+		b.include(s.basePrefix+res.Key.String(), json)
 	}
-	a.body = b.bytes()
-	return a, nil
+	if issues := slices.Concat(ignored(req.Ignored), p.with.incomplete(), explanation(req, p.Page, took)); len(issues) > 0 {
+		b.outcome(operationOutcome(issues))
+	}
+	return b.bytes(), nil
+}
+
+// score is how well a match fits the words that a search looked for; 0 if it
+// looked for none.
+func (s *Server) score(req *search.Request, res *fhir.Resource) float64 {
+	if len(req.Text) == 0 {
+		return 0
+	}
+	return s.Registry.Score(res.JSON, req.Text)
 }
 
 // ignored tells a lenient client what its search did not heed.
-func ignored(params []string) []byte {
+func ignored(params []string) []fhir.Issue {
 	issues := make([]fhir.Issue, len(params))
 	for i, param := range params {
 		issues[i] = fhir.Issue{
@@ -126,7 +198,7 @@ func ignored(params []string) []byte {
 			Message:  "ignored: " + fhir.Clip(param) + ". The result is that of a search without it.",
 		}
 	}
-	return operationOutcome(issues)
+	return issues
 }
 
 // welcome answers GET [base] for people who open it in a browser.

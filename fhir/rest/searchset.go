@@ -6,6 +6,7 @@ import (
 	"strconv"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // searchset lays out a Bundle of stored resources around their bytes.
@@ -74,14 +75,51 @@ func (b *searchset) closeLinks() {
 	}
 }
 
-// match adds a resource that a search found; json is what to show of it.
-func (b *searchset) match(basePrefix string, key fhir.Key, json []byte) {
+// pageLinks adds the links of a page of a search, each with every parameter that
+// was used. R4's "last" is not among them: nobody knows it without counting.
+//
+// https://hl7.org/fhir/R4/search.html#link
+func (b *searchset) pageLinks(path string, req *search.Request, at cursor, page *search.Page) {
+	b.link("self", path, req.Self, at.String())
+	if at != (cursor{}) {
+		b.link("first", path, req.Self, "")
+	}
+	if page.Prev != "" {
+		b.link("previous", path, req.Self, cursor{at.containers, true, page.Prev}.String())
+	}
+	switch {
+	case page.Next != "":
+		b.link("next", path, req.Self, cursor{at.containers, false, page.Next}.String())
+	case req.Containers != nil && !at.containers && req.Query.Count > 0:
+		b.link("next", path, req.Self, cursor{containers: true}.String())
+	}
+}
+
+// match adds a resource that a search found; json is what to show of it. A score
+// of 0 is none.
+func (b *searchset) match(fullURL string, json []byte, score float64) {
+	b.found(fullURL, json)
+	b.out = append(b.out, `,"search":{"mode":"match"`...)
+	if score > 0 {
+		b.out = append(b.out, `,"score":`...)
+		b.out = strconv.AppendFloat(b.out, max(score, 0.0001), 'f', 4, 64)
+	}
+	b.out = append(b.out, "}}"...)
+}
+
+// include adds a resource that goes along with the matches.
+func (b *searchset) include(fullURL string, json []byte) {
+	b.found(fullURL, json)
+	b.out = append(b.out, `,"search":{"mode":"include"}}`...)
+}
+
+// found starts an entry with a resource.
+func (b *searchset) found(fullURL string, json []byte) {
 	b.next()
 	b.out = append(b.out, `{"fullUrl":`...)
-	b.out = appendString(b.out, basePrefix+key.String())
+	b.out = appendString(b.out, fullURL)
 	b.out = append(b.out, `,"resource":`...)
 	b.out = append(b.out, json...)
-	b.out = append(b.out, `,"search":{"mode":"match"}}`...)
 }
 
 // outcome adds an OperationOutcome about the search itself.

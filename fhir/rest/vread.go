@@ -18,27 +18,38 @@ func (s *Server) vread(r *request) (*answer, error) {
 	if err != nil || version < 1 || !fhir.ValidID(r.version) {
 		return nil, fhir.Errorf(fhir.NotFound, "there is no such version: versions are whole numbers from 1")
 	}
-	absent := fhir.Errorf(fhir.NotFound, "there is no %s/_history/%d", key, version)
-	res, err := s.Store.ReadVersion(r.ctx, key, version)
-	if fhir.KindOf(err) == fhir.NotFound || err == nil && !r.access.Sees(res) {
-		return nil, absent
-	}
+	res, err := s.visibleVersion(r, key, version)
 	if err != nil {
 		return nil, err
-	}
-	if !r.access.Scope(search.CanRead).Of(r.typ).Whole {
-		// What was filed under the wrong patient and moved is no longer theirs.
-		// Read now, and not before: else it could be moved in between.
-		newest, err := s.Store.Read(r.ctx, key)
-		if err != nil {
-			return nil, err
-		}
-		if !r.access.Sees(newest) {
-			return nil, absent
-		}
 	}
 	if err := r.visible(res); err != nil {
 		return nil, err
 	}
 	return s.version(r, res)
+}
+
+// visibleVersion returns a version, which may be a deletion, if the caller may
+// see it; else the error is NotFound as if there were none.
+func (s *Server) visibleVersion(r *request, key fhir.Key, version int64) (*fhir.Resource, error) {
+	absent := fhir.Errorf(fhir.NotFound, "there is no %s/_history/%d", key, version)
+	res, err := s.Store.ReadVersion(r.ctx, key, version)
+	if err != nil && fhir.KindOf(err) == fhir.NotFound || err == nil && !r.access.Sees(res) {
+		return nil, absent
+	}
+	if err != nil {
+		return nil, err
+	}
+	if r.access.Scope(search.CanRead).Of(key.Type).Whole {
+		return res, nil
+	}
+	// What was filed under the wrong patient and moved is no longer theirs. Read
+	// now, and not before: else it could be moved in between.
+	newest, err := s.Store.Read(r.ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	if !r.access.Sees(newest) {
+		return nil, absent
+	}
+	return res, nil
 }
