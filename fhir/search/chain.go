@@ -42,11 +42,11 @@ func (p *parser) chain(at place, m meaning, modifier, rest, value string) (Claus
 	for _, h := range held {
 		alternatives = append(alternatives, Clause{Param: param.Name, Join: &Join{Types: h.types, Where: []Clause{h.clause}}})
 	}
-	return anyOf(alternatives), nil
+	return either(alternatives), nil
 }
 
-// anyOf is a clause that holds if any of some others does, at least one.
-func anyOf(clauses []Clause) Clause {
+// either is a clause that holds if any of some others does, at least one.
+func either(clauses []Clause) Clause {
 	if len(clauses) == 1 {
 		return clauses[0]
 	}

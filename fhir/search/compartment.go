@@ -64,7 +64,7 @@ func (r *Registry) Compartment(compartment, id, typ string) (Clause, error) {
 		}
 		alternatives = append(alternatives, c)
 	}
-	return anyOf(alternatives), nil
+	return either(alternatives), nil
 }
 
 // CompartmentTypes returns the types that can be in a compartment, sorted. The

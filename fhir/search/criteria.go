@@ -98,15 +98,17 @@ func (p *parser) holdings(at place, name, value string) ([]holding, error) {
 		default:
 			c, err = p.clause(m.params, value)
 		}
-		switch {
+		switch kind := fhir.KindOf(err); {
 		case err == nil:
 			out = append(out, holding{m.types, c})
-		case firstErr == nil || fhir.KindOf(err) == fhir.TooLarge:
+		case kind != fhir.Invalid && kind != fhir.NotSupported:
+			return nil, err
+		case firstErr == nil:
 			firstErr = err
 		}
 	}
 	// A value that one of the meanings can be read with is that one's.
-	if len(out) == 0 || fhir.KindOf(firstErr) == fhir.TooLarge {
+	if len(out) == 0 {
 		return nil, firstErr
 	}
 	return out, nil
@@ -227,8 +229,12 @@ func (p *parser) unknown(at place, name string) error {
 		return unusable{fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s", fhir.Clip(name), where, hint(name, names))}
 	}
 	p.listed = true
-	return unusable{fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s. Known are: %s",
-		fhir.Clip(name), where, hint(name, names), strings.Join(fhir.NearestFirst(name, names), ", "))}
+	shown, more := fhir.NearestFirst(name, names), ""
+	if most := 100; len(shown) > most {
+		shown, more = shown[:most], ", …"
+	}
+	return unusable{fhir.Errorf(fhir.Invalid, "%q is not a search parameter of %s%s. Known are: %s%s",
+		fhir.Clip(name), where, hint(name, names), strings.Join(shown, ", "), more)}
 }
 
 // names returns the names of all parameters that can be used at a place.
@@ -258,11 +264,11 @@ var criterionNames = []string{"_content", "_filter", "_has", "_list", "_text"}
 //
 // https://hl7.org/fhir/R4/search.html#combining
 func (p *parser) clause(params []*Param, text string) (Clause, error) {
-	return eachValue(params, text, func(value string) ([]Range, error) { return p.ranges(params, value) })
+	return p.eachValue(params, text, func(value string) ([]Range, error) { return p.ranges(params, value) })
 }
 
 // eachValue reads values joined by commas, each still escaped, by a function.
-func eachValue(params []*Param, text string, read func(value string) ([]Range, error)) (Clause, error) {
+func (p *parser) eachValue(params []*Param, text string, read func(value string) ([]Range, error)) (Clause, error) {
 	c := Clause{Param: params[0].Name}
 	values, err := splitValues(text)
 	if err != nil {
@@ -277,7 +283,15 @@ func eachValue(params []*Param, text string, read func(value string) ([]Range, e
 			return Clause{}, fhir.Errorf(fhir.TooLarge, "the values need more than %d look-ups: write references as Type/id", MaxRanges)
 		}
 	}
-	return c, nil
+	return c, p.countRanges(len(c.Ranges))
+}
+
+// countRanges counts ranges of the whole search.
+func (p *parser) countRanges(n int) error {
+	if p.ranged += n; p.ranged > MaxAllRanges {
+		return fhir.Errorf(fhir.TooLarge, "the search needs more than %d look-ups altogether: write references as Type/id, and fewer values", MaxAllRanges)
+	}
+	return nil
 }
 
 // splitValues splits values joined by commas, each still escaped.

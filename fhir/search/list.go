@@ -34,7 +34,7 @@ func readList(p *parser, at place, value string) (Clause, error) {
 			return Clause{}, fhir.Errorf(fhir.TooLarge, "the lists have more than %d entries", MaxRanges)
 		}
 	}
-	return keysClause(keys, at.types), nil
+	return keysClause(keys, at.types), p.countRanges(len(keys))
 }
 
 // listName returns the reference to a List.
@@ -70,5 +70,5 @@ func keysClause(keys []fhir.Key, types []string) Clause {
 	if len(alternatives) == 0 {
 		return withIDs() // of nothing
 	}
-	return anyOf(alternatives)
+	return either(alternatives)
 }

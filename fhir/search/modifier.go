@@ -69,7 +69,7 @@ func (p *parser) modified(params []*Param, word, text string) (Clause, error) {
 		if err := checkTarget(params, targets(params), word); err != nil {
 			return Clause{}, err
 		}
-		return eachValue(params, text, func(value string) ([]Range, error) {
+		return p.eachValue(params, text, func(value string) ([]Range, error) {
 			return typedRanges(params, word, unescape(value), p.opts.Base)
 		})
 	}
@@ -80,7 +80,7 @@ func (p *parser) modified(params []*Param, word, text string) (Clause, error) {
 		if m.read != nil {
 			return m.read(p, params, text)
 		}
-		c, err := eachValue(params, text, func(value string) ([]Range, error) { return m.value(p, params, value) })
+		c, err := p.eachValue(params, text, func(value string) ([]Range, error) { return m.value(p, params, value) })
 		c.Not = m.not
 		return c, err
 	}
@@ -155,7 +155,7 @@ func readWords(p *parser, params []*Param, text string) (Clause, error) {
 			alternatives = append(alternatives, Clause{Any: [][]Clause{all}})
 		}
 	}
-	return anyOf(alternatives), nil
+	return either(alternatives), nil
 }
 
 // lookup returns what answers from stored resources.

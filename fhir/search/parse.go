@@ -18,6 +18,7 @@ const (
 	MaxCriteria   = 64       // parameters that select resources
 	MaxValues     = 1_000    // values of one parameter, joined by commas
 	MaxRanges     = 20_000   // index ranges of one parameter: a bare id may need one for each type it can have
+	MaxAllRanges  = 60_000   // index ranges of the whole search
 	MaxDepth      = 8        // references that one chain or _has follows
 	MaxClauses    = 256      // predicates of the whole search, those in chains and alternatives too
 	MaxIncludes   = 32       // _include and _revinclude
@@ -49,6 +50,9 @@ func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*R
 	}
 	for _, pair := range pairs {
 		if err := p.parameter(pair); err != nil {
+			if !ofSearch(err) {
+				return nil, err
+			}
 			if p.problems = append(p.problems, err); len(p.problems) == maxProblems || fhir.KindOf(err) == fhir.TooLarge {
 				break
 			}
@@ -112,6 +116,7 @@ type parser struct {
 	request  Request
 	criteria []string
 	clauses  int      // read so far
+	ranged   int      // ranges read so far
 	results  []string // result parameters that were used, for the self link
 	sortKeys string
 	seen     map[string]bool // result parameters that were there
@@ -183,9 +188,22 @@ func (p *parser) refuse(name string, err error) error {
 	return nil
 }
 
-// explain puts a context in front of an error's message.
+// explain puts a context in front of the message of an error that is about the
+// search. Others, of a Lookup, stay as they are, with their causes.
 func explain(err error, context string) error {
+	if !ofSearch(err) {
+		return err
+	}
 	return &fhir.Error{Kind: fhir.KindOf(err), Message: context + ": " + err.Error()}
+}
+
+// ofSearch reports whether an error is about what the client wrote.
+func ofSearch(err error) bool {
+	switch fhir.KindOf(err) {
+	case fhir.Invalid, fhir.NotSupported, fhir.TooLarge:
+		return true
+	}
+	return false
 }
 
 // finish derives what depends on the whole search.

@@ -48,15 +48,15 @@ func pathRanges(text string, above bool) ([]Range, error) {
 	if isURN(text) || !absolute(text) {
 		return nil, fhir.Errorf(fhir.Invalid, "%q is not a URL with a path: :above and :below do not apply to URNs and relative URLs", fhir.Clip(text))
 	}
+	if len(text) > maxURIText-hashText-1 {
+		return nil, fhir.Errorf(fhir.Invalid, "the URL is longer than %d bytes", maxURIText-hashText-1)
+	}
 	if above {
 		var out []Range
 		for _, end := range ancestors(text) {
 			out = append(out, uriRange(text[:end]))
 		}
 		return out, nil
-	}
-	if len(text) > maxURIText-hashText-1 {
-		return nil, fhir.Errorf(fhir.Invalid, "the URL is longer than %d bytes", maxURIText-hashText-1)
 	}
 	url, _, versioned := strings.Cut(text, "|")
 	next := "/?#"
