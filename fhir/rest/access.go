@@ -12,7 +12,7 @@ import (
 
 // writeRights are the rights that writes need.
 var writeRights = map[fhir.Method]search.Rights{
-	fhir.Create: search.CanCreate, fhir.Update: search.CanUpdate, fhir.Delete: search.CanDelete,
+	fhir.Create: search.CanCreate, fhir.Update: search.CanUpdate, fhir.Patch: search.CanUpdate, fhir.Delete: search.CanDelete,
 }
 
 // limited reports whether the caller may write only some resources of the type.
@@ -56,16 +56,20 @@ func (w *write) owns(patients []string) error {
 // expect returns the version that must still be the newest when the write is
 // committed, 0 if any will do. To a limited caller it is always the version
 // that was judged: otherwise somebody could move the resource to another
-// patient's record in between, and it would be overwritten there.
+// patient's record in between, and it would be overwritten there. So it is for a
+// patch, which was made out of that version.
 func (w *write) expect(now *fhir.Resource) (int64, error) {
 	switch {
-	case w.match.version != 0 && w.limited() && w.match.version != now.Version:
+	case w.match.version != 0 && w.judged() && w.match.version != now.Version:
 		return 0, fhir.Errorf(fhir.VersionMismatch, "%s is at version %d, not %d", now.Key, now.Version, w.match.version)
-	case w.match.any, w.limited():
+	case w.match.any, w.judged():
 		return now.Version, nil
 	}
 	return w.match.version, nil
 }
+
+// judged reports whether a write holds for the version it was resolved with only.
+func (w *write) judged() bool { return w.patch != nil || w.limited() }
 
 // overtaken reports whether the store refused a write because of what happened
 // since it was resolved, so that it must be resolved again. Then the caller may
@@ -76,7 +80,7 @@ func (w *write) overtaken(err error) bool {
 		// Just now nothing had that id: the criteria must be asked again.
 		return w.criteria != nil
 	case fhir.VersionMismatch:
-		return w.match.version == 0 || w.limited()
+		return w.match.version == 0 || w.judged()
 	}
 	return false
 }

@@ -337,7 +337,7 @@ func TestAuthorizeErrors(t *testing.T) {
 		{"options", call{"OPTIONS", "/Patient", nil, ""}, unauthenticated, bad, 204, "", "", ""},
 		{"preflight", call{"OPTIONS", "/Patient", []string{"Origin: https://app.example.org", "Access-Control-Request-Method: GET", "Access-Control-Request-Headers: authorization"}, ""}, unauthenticated, bad, 204, "", "", ""},
 		{"metadata", call{"GET", "/metadata", []string{"Authorization: Bearer x"}, ""}, unauthenticated, bad, 200, "", "CapabilityStatement", ""},
-		{"an unknown method", call{"PATCH", "/Patient/ada", nil, "[]"}, unauthenticated, bad, 405, "", "not-supported", ""},
+		{"an unknown method", call{"POST", "/Patient/ada", nil, "[]"}, unauthenticated, bad, 405, "", "not-supported", ""},
 		{"an internal fault", call{"GET", "/Patient", nil, ""}, context.Canceled, "", 503, "", "transient", "5"},
 	}
 	for _, test := range tests {

@@ -122,16 +122,20 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 		}
 	}
 	body := n.Get("resource")
-	if row.Write == nil || method == "DELETE" {
+	if row.Write == nil && !row.takesParameters() || method == "DELETE" {
 		if body != nil {
 			return invalid("structure", where+".resource", "such a request has no resource")
 		}
 	} else if body == nil {
+		if row.Operation != "" {
+			return nil // without parameters
+		}
 		return invalid("required", where+".resource", "a "+method+" needs a resource")
 	} else if body.Kind != resource.Object {
 		return invalid("structure", where+".resource", "a resource is a JSON object")
 	}
 	req.body = func() (*resource.Node, error) { return body, nil }
+	req.patch = func() (*resource.Node, error) { return patchOf(body) }
 	return nil
 }
 

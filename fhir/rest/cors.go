@@ -17,7 +17,7 @@ var (
 	corsResponseHeaders = strings.Join([]string{
 		"Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id",
 	}, ", ")
-	corsMethods = "GET, HEAD, POST, PUT, DELETE, OPTIONS"
+	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 )
 
 // cors sets the headers that let pages of the allowed origins use the API, and

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/labstack/echo/v4"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
 	"github.com/starling-fhir/starling/fhir/search"
 )
 
@@ -90,15 +92,18 @@ func requestID(c echo.Context, newID func() string) string {
 
 // handle serves an HTTP request whose route matched pattern.
 func (s *Server) handle(c echo.Context, pattern string) error {
-	format, err := negotiate(c.Request())
-	if err != nil {
+	if err := sizes(c.Request()); err != nil {
 		return err
 	}
-	c.Set(formatKey, format)
+	chosen, unacceptable := negotiate(c.Request())
+	if unacceptable == nil {
+		c.Set(formatKey, chosen)
+	}
 	// Echo's last parameter swallows slashes, so the path is put together and
 	// cut anew.
 	path := fill(pattern, c)
 	parts := split(path)
+	var err error
 	if c.Request().URL.RawPath != "" { // else Echo has matched the unescaped path
 		if parts, err = segments(path); err != nil {
 			return err
@@ -106,7 +111,11 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 	}
 	method := c.Request().Method
 	if method == http.MethodOptions && len(s.allowed(parts)) > 0 {
-		c.Response().Header().Set(echo.HeaderAllow, strings.Join(s.allowed(parts), ", "))
+		allowed := s.allowed(parts)
+		c.Response().Header().Set(echo.HeaderAllow, strings.Join(allowed, ", "))
+		if slices.Contains(allowed, http.MethodPatch) {
+			c.Response().Header().Set(acceptPatch, patchFormats)
+		}
 		return c.NoContent(http.StatusNoContent)
 	}
 	if method == http.MethodHead {
@@ -119,13 +128,21 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 		}
 		return err
 	}
+	raw := row.rawBinary(values["type"])
+	if unacceptable != nil && (!raw || fhir.KindOf(unacceptable) != fhir.NotAcceptable || chosen.named) {
+		return unacceptable
+	}
+	if !s.enter() {
+		return busy()
+	}
+	defer s.leave()
 	var access search.Access
 	if !row.Public {
 		if access, err = s.Authorize(c); err != nil {
 			return challenge(c, err)
 		}
 	}
-	r, done, err := s.request(c, values)
+	r, done, err := s.request(c, row, values)
 	if err != nil {
 		return err
 	}
@@ -133,9 +150,43 @@ func (s *Server) handle(c echo.Context, pattern string) error {
 	r.access = access
 	a, err := s.serve(row, r)
 	if err != nil {
+		if row.Code == "patch" && fhir.KindOf(err) == fhir.UnsupportedMedia {
+			c.Response().Header().Set(acceptPatch, patchFormats)
+		}
 		return challenge(c, err)
 	}
+	if raw {
+		return s.sendBinary(c, a, chosen, unacceptable)
+	}
 	return s.send(c, a)
+}
+
+// maxURL is the most bytes of a URL. Longer searches are sent with POST.
+const maxURL = 64 << 10
+
+// sizes refuses a URL that is too long. The server below refuses headers that are,
+// before they get here.
+func sizes(r *http.Request) error {
+	if len(r.URL.Path)+len(r.URL.RawQuery) <= maxURL {
+		return nil
+	}
+	return fhir.Errorf(fhir.URITooLong, "the URL is longer than %d bytes; a search can be sent as a form, with POST to [type]/_search", maxURL)
+}
+
+// enter counts a request among those being served; false if there are too many.
+// Who may enter must leave.
+func (s *Server) enter() bool {
+	if s.serving.Add(1) <= int64(s.Limits.Requests) {
+		return true
+	}
+	s.leave()
+	return false
+}
+
+func (s *Server) leave() { s.serving.Add(-1) }
+
+func busy() error {
+	return fhir.Errorf(fhir.Throttled, "the server is busy with other requests; try again")
 }
 
 // challenge tells a caller whose access does not reach far enough that another
@@ -163,7 +214,7 @@ func fill(pattern string, c echo.Context) string {
 }
 
 // request reads everything but the body. done frees what the request holds.
-func (s *Server) request(c echo.Context, values map[string]string) (r *request, done func(), err error) {
+func (s *Server) request(c echo.Context, row *interaction, values map[string]string) (r *request, done func(), err error) {
 	in := c.Request()
 	ctx, cancel := context.WithTimeout(in.Context(), s.Limits.Timeout)
 	r = &request{
@@ -192,7 +243,10 @@ func (s *Server) request(c echo.Context, values map[string]string) (r *request, 
 		cancel()
 		r.ctx, cancel = context.WithTimeout(in.Context(), s.Limits.Timeout)
 	}}
-	r.body = b.resource
+	r.body, r.patch = b.resource, b.patch
+	if r.typ == "Binary" && (row.Code == "create" || row.Code == "update") {
+		r.body = func() (*resource.Node, error) { return b.binary(r.id) }
+	}
 	if in.Method == http.MethodPost {
 		r.form = b.form
 	}
@@ -219,7 +273,8 @@ func (s *Server) send(c echo.Context, a *answer) error {
 	return respond(c, a.status, a.body)
 }
 
-// respond sends a JSON body, or none, in the format the client asked for.
+// respond sends a body of JSON, or none, in the format the client asked for. The
+// error, of what XML cannot hold, says that nothing was sent.
 func respond(c echo.Context, status int, body []byte) error {
 	// Health data must not stay in a cache of a shared machine.
 	c.Response().Header().Set(echo.HeaderCacheControl, "no-store")
@@ -231,11 +286,23 @@ func respond(c echo.Context, status int, body []byte) error {
 	if !ok {
 		format = defaultFormat
 	}
-	if format.pretty {
+	switch {
+	case format.xml():
+		var err error
+		if body, err = resource.XML(body, format.pretty); err != nil {
+			c.Set(formatKey, defaultFormat)
+			return err
+		}
+	case format.pretty:
 		body = indent(body)
 	}
+	return write(c, status, format.contentType, body)
+}
+
+// write sends a body.
+func write(c echo.Context, status int, contentType string, body []byte) error {
 	header := c.Response().Header()
-	header.Set(echo.HeaderContentType, format.contentType)
+	header.Set(echo.HeaderContentType, contentType)
 	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))
 	c.Response().WriteHeader(status)
 	if c.Request().Method == http.MethodHead {

@@ -47,6 +47,8 @@ func (s *Server) interactions() []interaction {
 		{Code: "vread", Method: http.MethodGet, Path: "/:type/:id/_history/:version", Handle: s.vread},
 		{Code: "update", Method: http.MethodPut, Path: "/:type/:id", Write: s.update},
 		{Code: "update", Method: http.MethodPut, Path: "/:type", Write: s.updateConditional},
+		{Code: "patch", Method: http.MethodPatch, Path: "/:type/:id", Write: s.patch},
+		{Code: "patch", Method: http.MethodPatch, Path: "/:type", Write: s.patchConditional},
 		{Code: "delete", Method: http.MethodDelete, Path: "/:type/:id", Write: s.delete},
 		{Code: "delete", Method: http.MethodDelete, Path: "/:type", Write: s.deleteConditional},
 		{Code: "create", Method: http.MethodPost, Path: "/:type", Write: s.create},
@@ -79,6 +81,8 @@ type request struct {
 
 	// body decodes the request's resource; an entry has decoded it before.
 	body func() (*resource.Node, error)
+	// patch decodes the body of a PATCH: the list of a JSON Patch, or a resource.
+	patch func() (*resource.Node, error)
 	// form reads the parameters in the body of a POST _search; nil if there
 	// cannot be any.
 	form func() (string, error)
@@ -176,9 +180,6 @@ func split(path string) []string {
 
 // notAllowed explains a method that a known path does not have.
 func (s *Server) notAllowed(method string, segments []string) error {
-	if method == http.MethodPatch {
-		return fhir.Errorf(fhir.MethodNotAllowed, "patch is not supported; read the resource, change it and send it whole with PUT")
-	}
 	return fhir.Errorf(fhir.MethodNotAllowed, "%s is not possible here; allowed: %s", method, strings.Join(s.allowed(segments), ", "))
 }
 

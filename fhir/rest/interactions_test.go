@@ -140,14 +140,14 @@ func TestInteractions(t *testing.T) {
 		{
 			"patch",
 			call{"PATCH", "/Patient/ada", []string{"Content-Type: application/json-patch+json"}, "[]"},
-			405,
-			[]string{"Allow: DELETE, GET, HEAD, OPTIONS, PUT"},
+			200,
+			[]string{`ETag: W/"2"`},
 			"patch.json",
 		},
-		{"post to a resource", call{"POST", "/Patient/ada", nil, adaV1}, 405, []string{"Allow: DELETE, GET, HEAD, OPTIONS, PUT"}, "method.json"},
+		{"post to a resource", call{"POST", "/Patient/ada", nil, adaV1}, 405, []string{"Allow: DELETE, GET, HEAD, OPTIONS, PATCH, PUT"}, "method.json"},
 		{"get of _search", call{"GET", "/Patient/_search", nil, ""}, 405, []string{"Allow: OPTIONS, POST"}, "method-search.json"},
 		{"too many slashes", call{"GET", "/Patient/ada/x/y", nil, ""}, 404, nil, "lost.json"},
-		{"options", call{"OPTIONS", "/Patient/ada", nil, ""}, 204, []string{"Allow: DELETE, GET, HEAD, OPTIONS, PUT"}, ""},
+		{"options", call{"OPTIONS", "/Patient/ada", nil, ""}, 204, []string{"Allow: DELETE, GET, HEAD, OPTIONS, PATCH, PUT"}, ""},
 		{"the base", call{"GET", "", nil, ""}, 200, nil, "base.json"},
 		{"the base with a slash", call{"GET", "/", nil, ""}, 200, nil, "base.json"},
 	}

@@ -83,7 +83,7 @@ func (u *unit) replaceable(path, text string) bool {
 func (u *unit) dangles(w *write, text string) bool {
 	return w.entry != nil && w.root.Str("resourceType") != "Bundle" &&
 		(strings.HasPrefix(text, "urn:uuid:") || strings.HasPrefix(text, "urn:oid:")) &&
-		u.urls[text] == nil
+		u.urls[text] == nil && !w.had[text]
 }
 
 // isConditional says whether a reference is a search, such as
@@ -180,7 +180,7 @@ func (s *Server) resolveReferences(ctx context.Context, access search.Access, u 
 	}
 	created := make(map[string]fhir.Key) // by conditional writes of the unit
 	for _, w := range u.writes {
-		if w.criteria != nil && w.method != fhir.Delete && w.key != (fhir.Key{}) {
+		if w.criteria != nil && w.method != fhir.Delete && w.patch == nil && w.key != (fhir.Key{}) {
 			created[w.typ+"?"+w.criteria.Criteria] = w.key
 		}
 	}

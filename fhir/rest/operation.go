@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"net/http"
 
 	"github.com/starling-fhir/starling/fhir/resource"
 	"github.com/starling-fhir/starling/fhir/search"
@@ -33,4 +34,9 @@ type Call struct {
 	// Parameters is a resource of that type: the body of a POST, or what the query
 	// of a GET says, each value as a valueString. Its parts are as sent.
 	Parameters *resource.Node
+}
+
+// takesParameters reports whether an operation is called with a body.
+func (row *interaction) takesParameters() bool {
+	return row.Operation != "" && row.Method == http.MethodPost
 }

@@ -122,7 +122,7 @@ func (u *unit) identities(p pending) error {
 	}
 	var problems []error
 	for _, w := range u.writes {
-		if w.criteria == nil || w.method == fhir.Delete || !w.created && w.method != fhir.Update {
+		if w.criteria == nil || w.method == fhir.Delete || !w.created && w.method != fhir.Update && w.method != fhir.Patch {
 			continue
 		}
 		for _, other := range p.match(w.typ, w.criteria.Query.Where) {

@@ -22,9 +22,9 @@ func (s *Server) resolve(ctx context.Context, access search.Access, u *unit) err
 			}
 			w.key, w.change, w.result, w.created = fhir.Key{}, nil, nil, false
 			if w.criteria != nil {
-				return w.entry.place(s.resolveCriteria(ctx, access, w, gone))
+				return w.entry.place(s.resolveCriteria(ctx, access, u, w, gone))
 			}
-			return w.entry.place(s.resolveKey(ctx, access, w))
+			return w.entry.place(s.resolveKey(ctx, access, u, w))
 		})
 	}
 	if err := phase(true); err != nil {
@@ -41,15 +41,18 @@ func (s *Server) resolve(ctx context.Context, access search.Access, u *unit) err
 	return u.distinct()
 }
 
-// resolveKey prepares a write whose resource is known: a create, or an update
-// or deletion by id.
-func (s *Server) resolveKey(ctx context.Context, access search.Access, w *write) error {
+// resolveKey prepares a write whose resource is known: a create, or an update,
+// patch or deletion by id.
+func (s *Server) resolveKey(ctx context.Context, access search.Access, u *unit, w *write) error {
 	if w.method == fhir.Create {
 		w.key, w.created = fhir.Key{Type: w.typ, ID: w.newID}, true
 		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true}
 		return nil
 	}
 	w.key = fhir.Key{Type: w.typ, ID: w.id}
+	if w.patch != nil {
+		return s.resolvePatch(ctx, access, u, w)
+	}
 	now, err := s.stored(ctx, w.key)
 	if err != nil {
 		return err
@@ -96,7 +99,7 @@ func (w *write) replace(now *fhir.Resource, condition *store.Condition) error {
 
 // resolveCriteria prepares a conditional write.
 // https://hl7.org/fhir/R4/http.html#cond-update and the sections around it.
-func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *write, gone map[fhir.Key]bool) error {
+func (s *Server) resolveCriteria(ctx context.Context, access search.Access, u *unit, w *write, gone map[fhir.Key]bool) error {
 	found, condition, err := s.matches(ctx, access, w.criteria, gone)
 	if err != nil {
 		return err
@@ -115,6 +118,16 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, w *w
 	case w.method == fhir.Create:
 		w.key, w.created = fhir.Key{Type: w.typ, ID: w.newID}, true
 		w.change = &store.Change{Key: w.key, Method: w.method, IfNone: true, Condition: condition}
+	case w.patch != nil && found == nil:
+		return fhir.Errorf(fhir.NotFound, "nothing matches the criteria, so there is nothing to patch")
+	case w.patch != nil:
+		if !access.Sees(found) {
+			return fhir.Errorf(fhir.NotFound, "nothing matches the criteria, so there is nothing to patch")
+		}
+		if err := w.replace(found, condition); err != nil {
+			return err
+		}
+		return s.applyPatch(u, w, found)
 	case w.method == fhir.Delete && found == nil: // nothing to do
 	case w.method == fhir.Delete:
 		return w.replace(found, condition)
@@ -189,8 +202,9 @@ func (u *unit) distinct() error {
 	criteria := make(map[string]*write)
 	var problems []error
 	for _, w := range u.writes {
-		deletesKey := w.method == fhir.Delete && w.criteria == nil // even if it is not there
-		if w.change == nil && !deletesKey {
+		// Even if it is not there, or stays as it is.
+		claims := w.method == fhir.Delete && w.criteria == nil || w.patch != nil
+		if w.change == nil && !claims {
 			continue
 		}
 		if first := keys[w.key]; first != nil {

@@ -17,7 +17,7 @@ import (
 
 // write is one change a client asks for.
 type write struct {
-	method fhir.Method // Create, Update or Delete
+	method fhir.Method // Create, Update, Patch or Delete
 	typ    string
 	// id is the id of the URL, or of the resource in a conditional update; ""
 	// where the server chooses.
@@ -26,9 +26,16 @@ type write struct {
 	criteria *search.Request
 	match    versionMatch   // If-Match
 	fresh    bool           // If-None-Match: *
-	root     *resource.Node // nil for a deletion
+	root     *resource.Node // nil for a deletion, and for a patch until it is applied
 	entry    *entry         // nil for a request of its own
 	scope    *search.Scope  // where the caller may write so
+
+	// patch, for that method, makes the resource out of the version that is there.
+	patch  patcher
+	unless string          // If-None-Match of a patch
+	had    map[string]bool // what the version before a patch refers to
+	// reply, if set, makes the body of the answer out of the version written.
+	reply func(*fhir.Resource) []byte
 
 	links []link
 	newID string // the id to use if one must be made
@@ -163,7 +170,7 @@ func pause(ctx context.Context, attempt int) error {
 // writes are looked at, so that the client hears of every problem at once.
 func (s *Server) check(ctx context.Context, u *unit) error {
 	for _, w := range u.writes {
-		if w.id == "" && w.method != fhir.Delete {
+		if w.id == "" && w.method != fhir.Delete && w.patch == nil {
 			w.newID = s.NewID()
 		}
 	}
@@ -266,6 +273,15 @@ func (w *write) answer(access search.Access, p prefer) *answer {
 		a.status, a.located, verb = http.StatusOK, true, "found"
 	default:
 		a.status = http.StatusOK
+		if w.patch != nil {
+			verb = "patched"
+		}
+	}
+	if w.reply != nil {
+		if access.Sees(w.result) {
+			a.body = w.reply(w.result)
+		}
+		return a
 	}
 	switch p.content {
 	case "minimal":
