@@ -266,7 +266,7 @@ func (in *importer) add(v *store.Version, c *change) error {
 	switch {
 	case v.Version <= tip.version:
 		return in.compare(v, c, in.known[id])
-	case v.Version != tip.version+1:
+	case tip.version > 0 && v.Version != tip.version+1:
 		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one", v.Version, v.Key, tip.version)
 	}
 	t := in.now.Now + 1
@@ -286,6 +286,9 @@ func (in *importer) add(v *store.Version, c *change) error {
 	}
 	if !v.Deleted() {
 		d.Raw = in.s.codec.pack(v.JSON)
+	}
+	if tip.version == 0 {
+		d.Erased = v.Version - 1 // the source lacks what was before
 	}
 	tip.version, tip.change, tip.source = v.Version, c, v
 	in.known[id] = d

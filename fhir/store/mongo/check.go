@@ -175,9 +175,10 @@ func (c *checking) judge(ctx context.Context, one *checked) error {
 		one.beyond = append(one.beyond, fmt.Sprintf("version %d in history cannot be read", n))
 	}
 	for i, v := range one.versions {
+		want := one.versions[0].Erased + int64(i) + 1
 		switch {
-		case v.Version != int64(i+1):
-			one.beyond = append(one.beyond, fmt.Sprintf("version %d comes in history where version %d should be", v.Version, i+1))
+		case v.Version != want:
+			one.beyond = append(one.beyond, fmt.Sprintf("version %d comes in history where version %d should be", v.Version, want))
 		case i > 0 && one.versions[i-1].Updated.After(v.Updated):
 			one.beyond = append(one.beyond, fmt.Sprintf("version %d in history is older than the version before it", v.Version))
 		case i > 0 && one.versions[i-1].To != v.T:

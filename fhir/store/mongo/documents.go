@@ -53,6 +53,8 @@ type versionDoc struct {
 	Raw      []byte    `bson:"raw,omitempty"`
 	Patients []string  `bson:"patients,omitempty"`
 
+	// Up to which version all before this one were erased, if they were.
+	Erased int64 `bson:"erased,omitempty"`
 	// Of a version that was replaced: the logical time and time of that.
 	To    int64      `bson:"to,omitempty"`
 	Ended *time.Time `bson:"ended,omitempty"`
@@ -72,6 +74,7 @@ var servedFields = bson.D{
 	{Key: "raw", Value: 1},
 	{Key: "patients", Value: 1},
 	{Key: "to", Value: 1},
+	{Key: "erased", Value: 1},
 }
 
 // versionID is the _id of a version in history.

@@ -162,8 +162,11 @@ func (r *rebuilding) index(chunk []*indexed) error {
 	var versions, resources []mongo.WriteModel
 	for _, v := range chunk {
 		deleted := v.doc.Method == string(fhir.Delete)
-		if deleted && r.beforeKey == v.doc.Key {
+		switch {
+		case deleted && r.beforeKey == v.doc.Key:
 			v.patients = r.before
+		case deleted: // what was before it was erased
+			v.patients = v.doc.Patients
 		}
 		r.before, r.beforeKey = v.patients, v.doc.Key
 		if !slices.Equal(v.patients, v.doc.Patients) {

@@ -392,7 +392,8 @@ func (p *paging) cut() {
 	}
 }
 
-// versions reads versions, in the order of the hits.
+// versions reads versions, in the order of the hits. Those that were erased since
+// the hits were found are left out.
 func (s *Store) versions(ctx context.Context, hits []hit) ([]*fhir.Resource, error) {
 	out := make([]*fhir.Resource, len(hits))
 	if len(hits) == 0 {
@@ -418,8 +419,11 @@ func (s *Store) versions(ctx context.Context, hits []hit) ([]*fhir.Resource, err
 	if err != nil {
 		return nil, err
 	}
-	if i := slices.Index(out, nil); i >= 0 {
-		return nil, damaged(historyName, ids[i], errMissing)
+	if slices.Contains(out, nil) {
+		if err := s.lost(ctx, hits, out); err != nil {
+			return nil, err
+		}
+		out = slices.DeleteFunc(out, func(res *fhir.Resource) bool { return res == nil })
 	}
 	return out, nil
 }

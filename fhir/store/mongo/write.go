@@ -36,11 +36,15 @@ type change struct {
 type pending struct {
 	ctx     context.Context //nolint:containedctx // it ends with the call that waits
 	changes []*change
+	byKey   map[fhir.Key]*change
 	taken   atomic.Bool // by the committer or by the caller giving up
 	done    chan struct{}
 	results []*fhir.Resource
 	err     error
 }
+
+// change returns the change of a key; nil if there is none.
+func (p *pending) change(key fhir.Key) *change { return p.byKey[key] }
 
 // Write applies all changes or none; see [store.Store].
 func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Resource, error) {
@@ -52,7 +56,7 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 	if len(changes) == 0 {
 		return nil, nil
 	}
-	p := &pending{ctx: ctx, changes: make([]*change, len(changes)), done: make(chan struct{})}
+	p := &pending{ctx: ctx, changes: make([]*change, len(changes)), byKey: make(map[fhir.Key]*change, len(changes)), done: make(chan struct{})}
 	first := make(map[fhir.Key]int, len(changes))
 	size := 0
 	for i := range changes {
@@ -64,6 +68,7 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 		if p.changes[i], err = prepare(&changes[i]); err != nil {
 			return nil, &store.ChangeError{Index: i, Err: err}
 		}
+		p.byKey[key] = p.changes[i]
 		if size += len(changes[i].Body.Head) + len(changes[i].Body.Tail); size > maxWriteBytes {
 			return nil, fhir.Errorf(fhir.TooLarge, "one transaction may hold %d MiB; send it in parts", maxWriteBytes>>20)
 		}
@@ -134,8 +139,8 @@ func (s *Store) commits() {
 }
 
 // independent parts the Writes that may share a transaction from those that
-// come after it: none may change what another one changes or has a condition on,
-// because conditions are judged before all changes of a transaction.
+// come after it: none may change what another one before it requires, changes or
+// has a condition on, because all are judged before all changes of a transaction.
 func independent(batch []*pending) (now, later []*pending) {
 	keys, types := map[string]bool{}, map[string]bool{}
 	changes := 0
@@ -157,7 +162,7 @@ func independent(batch []*pending) (now, later []*pending) {
 
 func (p *pending) dependsOn(keys, types map[string]bool) bool {
 	for _, c := range p.changes {
-		if keys[c.key] {
+		if keys[c.key] || slices.ContainsFunc(c.Requires, func(key fhir.Key) bool { return keys[key.String()] }) {
 			return true
 		}
 		if c.Condition == nil {
