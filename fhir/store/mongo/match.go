@@ -131,7 +131,7 @@ func typeFilter(typ string, plan search.Plan, terms []term, id string) (filter c
 	all := make([]condition, 1, len(plan.Steps)+1)
 	all[0] = always // room for what drives
 	for i, step := range plan.Steps {
-		t := &terms[slices.IndexFunc(terms, func(t term) bool { return t.clause == step.Clause })]
+		t := termOf(terms, step.Clause)
 		f := t.bound(typ, id, true)
 		switch {
 		case drive < 0 && f.anchored:

@@ -72,8 +72,11 @@ func (s *Store) search(ctx context.Context, q *search.Query, from place, identit
 			return nil, err
 		}
 	}
-	if len(p.hits) == 0 || err != nil {
-		return page, err
+	if q.Explain {
+		page.Plans = p.explain(ctx)
+	}
+	if len(p.hits) == 0 {
+		return page, nil
 	}
 	link := func(there bool, h hit) string {
 		if !there || err != nil {

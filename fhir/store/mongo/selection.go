@@ -94,17 +94,16 @@ func (sel *selection) choose() {
 	for _, typ := range sel.asked {
 		plan := search.PlanType(typ, sel.where[typ], estimate{sel.s.stats.current(), sel})
 		f, drive := typeFilter(typ, plan, sel.terms[typ], "_id")
-		if f.never() {
-			continue
-		}
-		plan.Drive = drive
-		if drive < 0 {
+		if plan.Drive = drive; drive < 0 {
 			plan.Rows = sel.s.stats.current().Resources(typ)
 		} else {
 			plan.Rows = plan.Steps[drive].Rows
 		}
-		sel.types = append(sel.types, typ)
 		sel.plans[typ] = plan
+		if f.never() {
+			continue
+		}
+		sel.types = append(sel.types, typ)
 		sel.rows += plan.Rows
 		sel.exact = sel.exact && !slices.ContainsFunc(sel.terms[typ], func(t term) bool { return !t.exact(typ) })
 		filters.add(typ, f)
@@ -118,6 +117,15 @@ func (sel *selection) choose() {
 	if keyed {
 		sel.former = formers.filter()
 	}
+}
+
+// term returns the term of a clause of a type.
+func (sel *selection) term(typ string, c *search.Clause) *term {
+	return termOf(sel.terms[typ], c)
+}
+
+func termOf(terms []term, c *search.Clause) *term {
+	return &terms[slices.IndexFunc(terms, func(t term) bool { return t.clause == c })]
 }
 
 // filterOf joins the filters of several types: those that are asked for whole
@@ -170,14 +178,6 @@ func (e estimate) Rows(typ string, c *search.Clause) float64 {
 		return min(all, sum)
 	}
 	return e.sample.Rows(typ, c)
-}
-
-// field returns the filter for documents whose key is in a field.
-func (sel *selection) field(id string) bson.D {
-	if id == "key" {
-		return sel.former
-	}
-	return sel.filter
 }
 
 // paramsToAsk are the parameters of a type whose elements holds must see.
