@@ -64,7 +64,10 @@ func (s *Store) Export(ctx context.Context, behind store.Place, limit int) ([]st
 	if limit < 1 || limit > maxExport {
 		return nil, fhir.Errorf(fhir.Invalid, "an export returns 1 to %d versions, not %d", maxExport, limit)
 	}
-	v := &view{ctx: ctx, r: s.db, t: s.visible.Load().t}
+	now := s.visible.Load().t
+	snapshot := s.db.NewSnapshot() // an Erase may come between
+	defer snapshot.Close()         //nolint:errcheck // it only gives memory back
+	v := &view{ctx: ctx, r: snapshot, t: now}
 	versions, err := s.export(v, behind, limit)
 	if closeErr := v.close(); err == nil {
 		err = closeErr
@@ -248,8 +251,8 @@ func (s *Store) Import(ctx context.Context, versions []store.Version) error {
 	}
 	s.commit.Lock()
 	defer s.commit.Unlock()
-	if s.failed != nil {
-		return fhir.Wrap(fhir.Unavailable, s.failed, "the disk refused an earlier write; free or replace it and start again")
+	if err := s.writable(); err != nil {
+		return err
 	}
 	mark, err := s.importMark()
 	if err != nil {
@@ -370,7 +373,8 @@ func (in *importer) add(v *store.Version) error {
 	if v.Version <= top.version {
 		return in.compare(v, row, top)
 	}
-	if v.Version != top.version+1 {
+	// What was erased from the front of the source is not missed.
+	if v.Version != top.version+1 && top.version > 0 {
 		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one", v.Version, v.Key, top.version)
 	}
 	if before, err := in.row(top, top.version); err != nil {
@@ -419,6 +423,9 @@ func (in *importer) put(v *store.Version, c *change, row *versionRow, top *tip) 
 	alive := top.version > 0 && !top.deleted
 	if top.doc == 0 {
 		top.doc = in.s.nextDoc.Add(1)
+		if v.Version > 1 {
+			top.first = v.Version
+		}
 	}
 	top.version, top.deleted, top.t = v.Version, v.Deleted(), top.t+1
 	top.rows[v.Version] = row

@@ -20,7 +20,7 @@
 //	y type name                       -> type
 //	p parameter name                  -> param
 //	c type                            -> number of living resources
-//	k type id                         -> doc, newest version, deleted?
+//	k type id                         -> doc, newest version, deleted?, oldest version if not 1
 //	v doc ^version                    -> t, updated, type, id, method, patients, body without stamps
 //	h type ms id 0 version            -> doc, t                      history in contract order
 //	r type patient ms id 0 version    -> doc, t                      the same, of one patient's record

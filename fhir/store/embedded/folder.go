@@ -23,7 +23,7 @@ const (
 	// format is the number of the layout in the package comment. It grows
 	// when older programs could not read, or would spoil, what newer ones
 	// write. upgrade says what has changed.
-	format = 2
+	format = 3
 )
 
 func databaseFolder(fs vfs.FS, dir string) string { return fs.PathJoin(dir, databaseName) }

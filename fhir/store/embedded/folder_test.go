@@ -24,7 +24,7 @@ func TestOpenRefusesWhatIsNoStore(t *testing.T) {
 		{"a folder of something else", map[string]string{"a/notes.txt": "hello"}, fhir.Invalid, "holds something else"},
 		{"a database of something else", map[string]string{"a/db/CURRENT": "x"}, fhir.Invalid, "holds something else"},
 		{"a marker of something else", map[string]string{"a/STARLING": "a bird\n"}, fhir.Invalid, "holds something else"},
-		{"a newer format", map[string]string{"a/STARLING": markerTitle + "\nformat 3\n"}, fhir.NotSupported, "newer Starling"},
+		{"a newer format", map[string]string{"a/STARLING": markerTitle + "\nformat 4\n"}, fhir.NotSupported, "newer Starling"},
 		{"a file", map[string]string{"a": "hello"}, fhir.Invalid, "is a file"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -91,30 +91,30 @@ func newRecent(t uint64) recent {
 	return recent{seed: maphash.MakeSeed(), since: t, split: t, newer: map[uint64]uint64{}}
 }
 
-func (r *recent) hash(c *change) uint64 {
+func (r *recent) hash(typ uint16, id string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(r.seed)
-	h.WriteByte(byte(c.typ >> 8))
-	h.WriteByte(byte(c.typ))
-	h.WriteString(c.Key.ID)
+	h.WriteByte(byte(typ >> 8))
+	h.WriteByte(byte(typ))
+	h.WriteString(id)
 	return h.Sum64()
 }
 
-// note remembers that a change's key changed at t.
-func (r *recent) note(c *change, t uint64) {
+// note remembers that a key changed at t.
+func (r *recent) note(typ uint16, id string, t uint64) {
 	if len(r.newer) >= recentKeys && t > r.split {
 		r.older, r.newer = r.newer, make(map[uint64]uint64, recentKeys)
 		r.since, r.split = r.split, t
 	}
-	r.newer[r.hash(c)] = t
+	r.newer[r.hash(typ, id)] = t
 }
 
-// maybe reports whether a change's key may have changed after t. It never says
+// maybe reports whether a key may have changed after t. It never says
 // no wrongly: what is forgotten, and what has the hash of another key, may have.
-func (r *recent) maybe(c *change, t uint64) bool {
+func (r *recent) maybe(typ uint16, id string, t uint64) bool {
 	if t < r.since {
 		return true
 	}
-	h := r.hash(c)
+	h := r.hash(typ, id)
 	return r.newer[h] > t || r.older[h] > t
 }

@@ -25,7 +25,7 @@ func TestRecentNeverDenies(t *testing.T) {
 			if i < 10 {
 				id = fmt.Sprintf("often-%d", i)
 			}
-			r.note(keyed(1, id), now)
+			r.note(1, id, now)
 			truth[id] = now
 		}
 		for id, changed := range truth {
@@ -33,7 +33,7 @@ func TestRecentNeverDenies(t *testing.T) {
 				continue // a part of the old keys is enough
 			}
 			for _, base := range []uint64{changed - 1, changed - 3} {
-				if base < changed && !r.maybe(keyed(1, id), base) {
+				if base < changed && !r.maybe(1, id, base) {
 					t.Fatalf("at t %d: %s changed at %d, and recent denies that for base %d", now, id, changed, base)
 				}
 			}
@@ -45,10 +45,10 @@ func TestRecentNeverDenies(t *testing.T) {
 	if len(r.newer)+len(r.older) > 2*(recentKeys+each) {
 		t.Errorf("%d keys are remembered", len(r.newer)+len(r.older))
 	}
-	if r.maybe(keyed(1, "never"), start+writes) {
+	if r.maybe(1, "never", start+writes) {
 		t.Error("a key that never changed may have changed after the newest t")
 	}
-	if r.maybe(keyed(2, "often-1"), start+writes-1) {
+	if r.maybe(2, "often-1", start+writes-1) {
 		t.Error("the type is not part of the key")
 	}
 }

@@ -32,7 +32,10 @@ func (s *Store) History(ctx context.Context, h store.HistoryQuery) (*search.Page
 	if h.ID != "" && h.Type == "" {
 		return nil, fhir.Errorf(fhir.Invalid, "the history of an id needs its type")
 	}
-	v := &view{ctx: ctx, r: s.db, t: s.visible.Load().t}
+	now := s.visible.Load().t
+	snapshot := s.db.NewSnapshot() // an Erase may come between
+	defer snapshot.Close()         //nolint:errcheck // it only gives memory back
+	v := &view{ctx: ctx, r: snapshot, t: now}
 	page, err := s.history(v, h)
 	if closeErr := v.close(); err == nil {
 		err = closeErr
@@ -64,11 +67,9 @@ func (s *Store) history(v *view, h store.HistoryQuery) (*search.Page, error) {
 		}
 		v.t = f[0]
 		behind = &entry{ms: f[1], typ: uint16(f[2]), name: s.types.name(uint16(f[2])), doc: f[3], version: int64(f[4])}
-		row, err := v.exact(behind.doc, behind.version)
-		if err != nil {
-			return nil, err
+		if behind.id = v.idOf(behind.doc); behind.id == "" { // the version may be erased by now
+			return nil, v.err
 		}
-		behind.id = string(row.id)
 	}
 
 	var next func() (*entry, error)
@@ -228,11 +229,11 @@ func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry, se
 	if hd.version == 0 {
 		return nil, unknown
 	}
-	first, err := v.exact(hd.doc, 1)
+	oldest, err := v.exact(hd.doc, hd.oldest())
 	if err != nil {
 		return nil, err
 	}
-	if first.t > v.t {
+	if oldest.t > v.t && hd.oldest() == 1 {
 		return nil, unknown
 	}
 	if seen, err := sees.resource(&entry{typ: typ, name: h.Type, id: h.ID, doc: hd.doc}); err != nil {
@@ -246,7 +247,7 @@ func (s *Store) instanceHistory(v *view, h store.HistoryQuery, behind *entry, se
 	}
 	least := since(h.Since)
 	return func() (*entry, error) {
-		for ; version > 0 && v.step(); version-- {
+		for ; version >= hd.oldest() && v.step(); version-- {
 			row, err := v.exact(hd.doc, version)
 			if err != nil {
 				return nil, err

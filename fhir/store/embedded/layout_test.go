@@ -61,6 +61,7 @@ func FuzzRows(f *testing.F) {
 	row := versionRow{t: 7, updated: 9, typ: 1, id: []byte("a"), method: fhir.Update, patients: []string{"p"}, body: fhir.Body{Head: []byte("{"), Tail: []byte("}")}}
 	f.Add(row.append(nil))
 	f.Add(head{doc: 3, version: 2}.append(nil))
+	f.Add(head{doc: 3, version: 5, deleted: true, first: 4}.append(nil))
 	f.Add(forwardEntry{param: 1, from: 2, value: []byte("v")}.append(nil))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if v, err := parseVersion(b); err == nil {

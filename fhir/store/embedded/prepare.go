@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"cmp"
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/cockroachdb/pebble/v2"
@@ -29,6 +30,9 @@ type change struct {
 	closes  [][]byte // index keys of entries that end
 	size    int      // about how many bytes the rows have
 	oldRow  []byte   // key of the forward row that is superseded; nil if none
+
+	required []requirement
+	among    map[fhir.Key]bool // of the first change of a write: what all write, and whether it is there then
 }
 
 // check refuses what no store may keep and returns the change with its entries
@@ -178,6 +182,22 @@ func (s *Store) prepare(c *change, base head) error {
 	return nil
 }
 
+// prepareAt prepares a change outside the serial section, where the version may
+// have been erased behind a newer one meanwhile.
+func (s *Store) prepareAt(c *change, base head) error {
+	for {
+		err := s.prepare(c, base)
+		if !errors.Is(err, errRow) {
+			return err
+		}
+		now, findErr := findHead(s.db, c.typ, c.Key.ID)
+		if findErr != nil || now == base {
+			return errors.Join(err, findErr)
+		}
+		base = now
+	}
+}
+
 // newestForward returns a copy of a document's newest forward row and its time.
 func (s *Store) newestForward(doc uint64) ([]byte, uint64, error) {
 	prefix := append48([]byte{tableForward}, doc)
@@ -214,7 +234,10 @@ func (s *Store) prepareAll(ctx context.Context, changes []*change) (uint64, erro
 		if ctx.Err() != nil {
 			return 0, store.Cancelled(ctx)
 		}
-		if err := s.prepare(c, heads[i]); err != nil {
+		if err := s.prepareAt(c, heads[i]); err != nil {
+			return 0, err
+		}
+		if err := s.prepareRequired(c); err != nil {
 			return 0, err
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"github.com/cockroachdb/pebble/v2"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/store"
 )
 
 // Read returns the newest version; see [store.Store].
@@ -28,6 +29,22 @@ func (s *Store) read(ctx context.Context, key fhir.Key, version int64) (*fhir.Re
 		return nil, err
 	}
 	defer s.gate.Leave()
+	for {
+		res, again, err := s.readOnce(key, version)
+		switch {
+		case err != nil:
+			return nil, s.internal(ctx, err, "reading")
+		case !again:
+			return res, nil
+		case ctx.Err() != nil:
+			return nil, store.Cancelled(ctx)
+		}
+	}
+}
+
+// readOnce is read. again says that what was looked for was erased meanwhile,
+// behind a version that has become visible.
+func (s *Store) readOnce(key fhir.Key, version int64) (res *fhir.Resource, again bool, err error) {
 	absent := fhir.Errorf(fhir.NotFound, "%s is not known", key)
 	if version != 0 {
 		absent = fhir.Errorf(fhir.NotFound, "%s has no version %d", key, version)
@@ -35,33 +52,41 @@ func (s *Store) read(ctx context.Context, key fhir.Key, version int64) (*fhir.Re
 	now := s.visible.Load().t
 	typ, ok := s.types.number(key.Type)
 	if !ok {
-		return nil, absent
+		return nil, false, absent
 	}
 	h, err := findHead(s.db, typ, key.ID)
 	if err != nil {
-		return nil, s.internal(ctx, err, "reading")
+		return nil, false, err
 	}
 	newest := version == 0
 	if newest {
 		version = h.version
 	}
-	if h.version == 0 || version > h.version {
-		version = 0
+	if version > h.version {
+		return nil, false, absent
 	}
 	// A version that is not durable yet is not there yet.
-	for ; version > 0; version-- {
+	for ; version > 0 && version >= h.oldest(); version-- {
 		res, t, err := s.versionAt(s.db, key, h.doc, version)
+		if errors.Is(err, errRow) {
+			if h, headErr := findHead(s.db, typ, key.ID); headErr == nil && version < h.oldest() {
+				break
+			}
+		}
 		if err != nil {
-			return nil, s.internal(ctx, err, "reading")
+			return nil, false, err
 		}
 		if t <= now {
-			return res, nil
+			return res, false, nil
 		}
 		if !newest {
 			break
 		}
 	}
-	return nil, absent
+	if newest && version > 0 {
+		return nil, true, nil
+	}
+	return nil, false, absent
 }
 
 // patientsAt returns the compartments of a version, which must be there.

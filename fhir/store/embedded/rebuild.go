@@ -18,13 +18,14 @@ const rebuildChunk = 500
 
 // upgrade brings a folder of an older format to the running one.
 //
-// Format 1 had no records, and its deletions were in no compartments.
+// Format 1 had no records, and its deletions were in no compartments. Format 2 had
+// all versions of everything.
 func (s *Store) upgrade(dir string) error {
 	have, err := folderFormat(s.opts.FS, dir)
 	if err != nil || have == format {
 		return err
 	}
-	if s.newest.t > 0 {
+	if have == 1 && s.newest.t > 0 {
 		s.log.Info("store: the folder is of an older format; bringing it up to date", "format", have, "resources", total(s.newest.counts))
 		if err := s.remake(false); err != nil {
 			return unreadable(err, "bringing the folder up to date")
@@ -83,8 +84,14 @@ type stored struct {
 }
 
 // rebuild makes anew what the Indexer gives: the compartments, and with them
-// the records, and the index.
-func (s *Store) rebuild() error { return s.remake(true) }
+// the records, and the index. Of an empty store there is nothing to make, and it
+// stays empty.
+func (s *Store) rebuild() error {
+	if s.newest.t == 0 {
+		return nil
+	}
+	return s.remake(true)
+}
 
 // remake makes the records anew and, if asked to, what the Indexer gives.
 func (s *Store) remake(index bool) error {
@@ -149,11 +156,11 @@ func (s *Store) reindex(it *pebble.Iterator, versions int64, index bool) error {
 	var lastDoc uint64
 	counts := make([]int64, len(s.newest.counts))
 	chunk := make([]*stored, 0, rebuildChunk)
-	flush := func() error {
+	flush := func(last bool) error {
 		// What a deletion takes over from the version before it, which comes
 		// next, has to be in the same chunk.
 		var held []*stored
-		if n := len(chunk); n > 1 && chunk[n-1].row.method == fhir.Delete {
+		if n := len(chunk); n > 1 && !last && chunk[n-1].row.method == fhir.Delete {
 			chunk, held = chunk[:n-1], chunk[n-1:]
 		}
 		if err := s.indexChunk(chunk, index); err != nil {
@@ -180,7 +187,7 @@ func (s *Store) reindex(it *pebble.Iterator, versions int64, index bool) error {
 			counts[row.typ]++
 		}
 		if chunk = append(chunk, v); len(chunk) == rebuildChunk {
-			if err := flush(); err != nil {
+			if err := flush(false); err != nil {
 				return err
 			}
 		}
@@ -188,11 +195,8 @@ func (s *Store) reindex(it *pebble.Iterator, versions int64, index bool) error {
 	if err := it.Error(); err != nil {
 		return err
 	}
-	if err := flush(); err != nil {
+	if err := flush(true); err != nil {
 		return err
-	}
-	if len(chunk) > 0 {
-		return errRow // a deletion of nothing
 	}
 	if !slices.Equal(counts, s.newest.counts) {
 		return fhir.Errorf(fhir.Internal, "the counts of resources do not agree with what is stored")
@@ -224,11 +228,12 @@ func (s *Store) indexChunk(chunk []*stored, index bool) error {
 	batch := s.db.NewBatch()
 	defer batch.Close() //nolint:errcheck // it only gives memory back
 	for i, v := range slices.Backward(chunk) {
-		if v.row.method == fhir.Delete {
-			if i+1 == len(chunk) || chunk[i+1].doc != v.doc {
-				return errRow // a deletion of nothing
-			}
+		// A deletion is where the version before it was. If that one is erased, it
+		// stays where it is.
+		if v.row.method == fhir.Delete && i+1 < len(chunk) && chunk[i+1].doc == v.doc {
 			v.patients = chunk[i+1].patients
+		} else if v.row.method == fhir.Delete && v.version == 1 {
+			return errRow // a deletion of nothing
 		}
 		if err := s.putRecords(batch, v); err != nil {
 			return err

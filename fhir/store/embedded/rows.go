@@ -16,7 +16,11 @@ type head struct {
 	doc     uint64
 	version int64
 	deleted bool
+	first   int64 // the oldest version that is kept; 0 means 1, which is never written
 }
+
+// oldest is the oldest version that is kept, if there ever was one.
+func (h head) oldest() int64 { return max(1, h.first) }
 
 func (h head) append(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, h.doc)
@@ -24,16 +28,26 @@ func (h head) append(dst []byte) []byte {
 	if h.deleted {
 		flag = 1
 	}
-	return binary.AppendUvarint(dst, uint64(h.version)<<1|flag)
+	dst = binary.AppendUvarint(dst, uint64(h.version)<<1|flag)
+	if h.first > 1 {
+		dst = binary.AppendUvarint(dst, uint64(h.first))
+	}
+	return dst
 }
 
 func parseHead(b []byte) (head, error) {
 	r := reader{b: b}
-	doc, v := r.uint(), r.uint()
+	h := head{doc: r.uint()}
+	v := r.uint()
+	h.version, h.deleted = int64(v>>1), v&1 == 1
+	if len(r.b) > 0 {
+		h.first = int64(r.uint())
+		r.bad = r.bad || h.first < 2 || h.first > h.version || len(r.b) > 0
+	}
 	if r.bad {
 		return head{}, errRow
 	}
-	return head{doc: doc, version: int64(v >> 1), deleted: v&1 == 1}, nil
+	return h, nil
 }
 
 // methods are numbered by their place in this list, from 1.

@@ -111,20 +111,31 @@ func (w *walk) sorted() (more bool, err error) {
 			return false, err
 		}
 	}
-	for _, name := range w.typeNames() {
-		if err := st.typed(name); err != nil {
-			return false, err
+	for counted := int64(-1); ; {
+		for _, name := range w.typeNames() {
+			if err := st.typed(name); err != nil {
+				return false, err
+			}
 		}
+		if counted >= 0 {
+			st.total = counted
+		}
+		keys := st.kept.take()
+		for _, key := range keys {
+			if w.full() {
+				return true, nil
+			}
+			if !w.take(key.found, key.name, true) && w.v.err != nil {
+				return false, w.v.err
+			}
+		}
+		if len(keys) < st.kept.most {
+			return false, nil
+		}
+		// Some were erased meanwhile: the page goes on behind the last one.
+		counted, st.budget, st.seen = st.total, 0, 0
+		st.start, st.kept = keys[len(keys)-1], &best{order: w.order, most: w.q.Count + 1}
 	}
-	for _, key := range st.kept.take() {
-		if w.full() {
-			return true, nil
-		}
-		if !w.take(key.found, key.name, true) && w.v.err != nil {
-			return false, w.v.err
-		}
-	}
-	return false, nil
 }
 
 // typed offers the matches of one type. Few are gathered; of many only those

@@ -170,8 +170,8 @@ func (v *view) idOf(doc uint64) string {
 	return id
 }
 
-// version returns a document's version at the view's time, and its number. The
-// row shares memory that the next call reuses.
+// version returns a document's version at the view's time, and its number; ok is
+// false, with no error, if it was erased behind a newer one. The row shares memory that the next call reuses.
 func (v *view) version(doc uint64) (versionRow, int64, bool) { return v.newestAt(doc, v.t) }
 
 // newestAt returns what version does, at a time of the caller's.
@@ -183,6 +183,7 @@ func (v *view) newestAt(doc, now uint64) (versionRow, int64, bool) {
 	}
 	var space [16]byte
 	prefix := append48(append(space[:0], tableVersion), doc)
+	newer := false
 	for valid := v.versions.SeekGE(prefix); valid && bytes.HasPrefix(v.versions.Key(), prefix); valid = v.versions.Next() {
 		t, _, err := parseVersionTime(v.versions.Value())
 		if err != nil {
@@ -190,6 +191,7 @@ func (v *view) newestAt(doc, now uint64) (versionRow, int64, bool) {
 			return versionRow{}, 0, false
 		}
 		if t > now {
+			newer = true
 			continue
 		}
 		row, err := parseVersion(v.versions.Value())
@@ -197,8 +199,8 @@ func (v *view) newestAt(doc, now uint64) (versionRow, int64, bool) {
 		return row, int64(max48 - read48(v.versions.Key()[1+num48Len:])), err == nil
 	}
 	v.fail(v.versions.Error())
-	if v.err == nil {
-		v.err = errRow
+	if !newer { // else it was erased behind that one
+		v.fail(errRow)
 	}
 	return versionRow{}, 0, false
 }

@@ -75,15 +75,15 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 func (s *Store) serial(ctx context.Context, changes []*change, base uint64, asked uint64, batch *pebble.Batch) (now *moment, wrote bool, err error) {
 	s.commit.Lock()
 	defer s.commit.Unlock()
-	if s.failed != nil {
-		return nil, false, fhir.Wrap(fhir.Unavailable, s.failed, "the disk refused an earlier write; free or replace it and start again")
+	if err := s.writable(); err != nil {
+		return nil, false, err
 	}
 	if ctx.Err() != nil {
 		return nil, false, store.Cancelled(ctx)
 	}
 	work := false
 	for i, c := range changes {
-		if s.recent.maybe(c, base) {
+		if s.recent.maybe(c.typ, c.Key.ID, base) {
 			h, err := findHead(s.db, c.typ, c.Key.ID)
 			if err != nil {
 				return nil, false, err
@@ -101,6 +101,9 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 			if err := s.holds(ctx, s.db, s.newest.t, c.Condition); err != nil {
 				return nil, false, &store.ChangeError{Index: i, Err: err}
 			}
+		}
+		if err := s.required(c, changes, base); err != nil {
+			return nil, false, &store.ChangeError{Index: i, Err: err}
 		}
 		work = work || !c.noop
 	}
@@ -129,10 +132,19 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	for _, c := range changes {
 		if !c.noop {
 			s.changed[c.typ] = now.t
-			s.recent.note(c, now.t)
+			s.recent.note(c.typ, c.Key.ID, now.t)
 		}
 	}
 	return now, true, nil
+}
+
+// writable returns why nothing can be written any more. The caller holds the
+// commit lock.
+func (s *Store) writable() error {
+	if s.failed == nil {
+		return nil
+	}
+	return fhir.Wrap(fhir.Unavailable, s.failed, "the disk refused an earlier write; free or replace it and start again")
 }
 
 // precondition checks a change's IfVersion and IfNone against its head.
@@ -293,7 +305,7 @@ func (f *filler) change(c *change) error {
 	if c.Method == fhir.Delete {
 		row.body = fhir.Body{}
 	}
-	h := head{doc: doc, version: version, deleted: c.Method == fhir.Delete}
+	h := head{doc: doc, version: version, deleted: c.Method == fhir.Delete, first: c.base.first}
 	f.value = h.append(f.value[:0])
 	f.key = headKey(f.key[:0], c.typ, c.Key.ID)
 	f.set(f.key, f.value)
