@@ -168,14 +168,15 @@ func (s *Server) entryRequest(r *request, method, path string) (*request, *inter
 		prefer.content = "minimal" // a Bundle of thousands rarely wants them back
 	}
 	return &request{
-		ctx:     r.ctx,
-		trace:   r.trace,
-		access:  r.access,
-		typ:     values["type"],
-		id:      values["id"],
-		version: values["version"],
-		query:   query,
-		prefer:  prefer,
+		ctx:         r.ctx,
+		trace:       r.trace,
+		access:      r.access,
+		typ:         values["type"],
+		id:          values["id"],
+		version:     values["version"],
+		compartment: compartmentOf(values),
+		query:       query,
+		prefer:      prefer,
 	}, row, nil
 }
 

@@ -14,9 +14,6 @@ import (
 //
 // https://hl7.org/fhir/R5/http.html#delete-history, which R4 does not have yet.
 func (s *Server) eraseHistory(r *request) (*answer, error) {
-	if !s.HistoryDelete {
-		return nil, fhir.Errorf(fhir.MethodNotAllowed, "this server keeps the history of every resource; --history-delete lets it be removed")
-	}
 	key, err := r.key()
 	if err != nil {
 		return nil, err

@@ -26,7 +26,7 @@ var methods = [...]string{
 func (s *Server) Register(g *echo.Group) {
 	seen := make(map[string]bool)
 	for _, row := range s.table {
-		if seen[row.Path] {
+		if seen[row.Path] || strings.HasSuffix(row.Path, "/*") { // Echo's wildcard; the row beside it takes this segment too
 			continue
 		}
 		seen[row.Path] = true
@@ -223,6 +223,7 @@ func (s *Server) request(c echo.Context, row *interaction, values map[string]str
 		typ:         values["type"],
 		id:          values["id"],
 		version:     values["version"],
+		compartment: compartmentOf(values),
 		query:       in.URL.RawQuery,
 		ifMatch:     in.Header.Get("If-Match"),
 		ifNoneMatch: in.Header.Get("If-None-Match"),

@@ -118,13 +118,22 @@ func (s *Server) living(ctx context.Context, access search.Access, u *unit, poin
 			keys = append(keys, p.Key)
 		}
 	}
-	for part := range slices.Chunk(keys, 500) {
-		found, _, err := s.Store.Gather(ctx, store.GatherQuery{Keys: part, Limit: len(part)})
+	for len(keys) > 0 {
+		part := keys[:min(len(keys), 500)]
+		found, more, err := s.Store.Gather(ctx, store.GatherQuery{Keys: part, Limit: len(part)})
 		if err != nil {
 			return nil, err
 		}
 		for _, res := range found {
 			living[res.Key] = seesSomehow(access, res)
+		}
+		keys = keys[len(part):]
+		if more { // they were too large to come all at once
+			for _, key := range part {
+				if _, answered := living[key]; !answered {
+					keys = append(keys, key)
+				}
+			}
 		}
 	}
 	return living, nil

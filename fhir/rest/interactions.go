@@ -32,6 +32,8 @@ type interaction struct {
 	// As is the interaction that access is asked for, if it is not Code: who may
 	// search a type may use the operations that search it.
 	As string
+	// Compartment is the type below whose resources the row searches; usually "".
+	Compartment string
 	// Operation is the name of the row's operation, without '$'.
 	Operation string
 	// Public rows need no access: whoever is to get a token must be able to
@@ -42,7 +44,7 @@ type interaction struct {
 // interactions are all the server offers, in the order of
 // https://hl7.org/fhir/R4/http.html.
 func (s *Server) interactions() []interaction {
-	return []interaction{
+	rows := []interaction{
 		{Code: "read", Method: http.MethodGet, Path: "/:type/:id", Handle: s.read},
 		{Code: "vread", Method: http.MethodGet, Path: "/:type/:id/_history/:version", Handle: s.vread},
 		{Code: "update", Method: http.MethodPut, Path: "/:type/:id", Write: s.update},
@@ -62,6 +64,10 @@ func (s *Server) interactions() []interaction {
 		{Code: "history-type", Method: http.MethodGet, Path: "/:type/_history", Handle: s.history},
 		{Code: "history-system", Method: http.MethodGet, Path: "/_history", Handle: s.history},
 	}
+	if s.HistoryDelete {
+		rows = append(rows, interaction{Code: "delete", Method: http.MethodDelete, Path: "/:type/:id/_history", Handle: s.eraseHistory})
+	}
+	return append(rows, s.compartmentRows()...)
 }
 
 // request is one interaction to serve: an HTTP request or an entry of a batch.
@@ -71,7 +77,9 @@ type request struct {
 	typ     string // "" for the whole system; else a known type
 	id      string // "" or as sent: handlers parse it
 	version string // "" or as sent
-	query   string // raw, with the form body of a POST _search
+	// compartment is the resource below which typ is searched, as sent.
+	compartment fhir.Key
+	query       string // raw, with the form body of a POST _search
 
 	ifMatch         string
 	ifNoneMatch     string
@@ -126,6 +134,7 @@ func (s *Server) find(method string, segments []string) (*interaction, map[strin
 			continue
 		}
 		if row.Method == method {
+			row.inCompartment(values)
 			return row, values, nil
 		}
 		known = true
@@ -180,7 +189,11 @@ func split(path string) []string {
 
 // notAllowed explains a method that a known path does not have.
 func (s *Server) notAllowed(method string, segments []string) error {
-	return fhir.Errorf(fhir.MethodNotAllowed, "%s is not possible here; allowed: %s", method, strings.Join(s.allowed(segments), ", "))
+	hint := ""
+	if method == http.MethodDelete && len(segments) == 3 && segments[2] == "_history" {
+		hint = "; this server keeps every version, unless it is started with --history-delete"
+	}
+	return fhir.Errorf(fhir.MethodNotAllowed, "%s is not possible here; allowed: %s%s", method, strings.Join(s.allowed(segments), ", "), hint)
 }
 
 // allowed lists the methods of a path.

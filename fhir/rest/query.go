@@ -32,7 +32,7 @@ func (s *Server) Query(ctx context.Context, access search.Access, query string) 
 	if err != nil {
 		return nil, false, err
 	}
-	r := &request{ctx: ctx, access: access, typ: values["type"], id: values["id"]}
+	r := &request{ctx: ctx, access: access, typ: values["type"], id: values["id"], compartment: compartmentOf(values)}
 	if err := r.allow(row); err != nil {
 		return nil, false, err
 	}
@@ -44,16 +44,23 @@ func (s *Server) Query(ctx context.Context, access search.Access, query string) 
 		}
 		return []*fhir.Resource{res}, true, nil
 	case "search-type":
-		return s.everyPage(ctx, access, r.typ, rawQuery)
+		if err := s.checkCompartment(r); err != nil {
+			return nil, false, err
+		}
+		return s.everyPage(r, rawQuery)
 	}
 	return nil, false, fhir.Errorf(fhir.NotSupported, "only reads and searches of a type are possible in process")
 }
 
-// everyPage follows a search through all its pages.
-func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQuery string) ([]*fhir.Resource, bool, error) {
-	req, err := s.Registry.Parse([]string{typ}, rawQuery, search.ParseOptions{Base: s.Base, Now: s.Clock()})
+// everyPage follows a search through all its pages. What is included stands
+// behind the matches of its page, each once.
+func (s *Server) everyPage(r *request, rawQuery string) ([]*fhir.Resource, bool, error) {
+	req, err := s.parseSearch(r, rawQuery)
 	if err != nil {
 		return nil, false, err
+	}
+	if req.Contained != "" {
+		return nil, false, fhir.Errorf(fhir.NotSupported, "_contained is not possible in process")
 	}
 	q := req.Query
 	most := mostQueried
@@ -62,19 +69,33 @@ func (s *Server) everyPage(ctx context.Context, access search.Access, typ, rawQu
 	}
 	q.Total = search.TotalNone
 	var all []*fhir.Resource
-	size := int64(0)
+	shown := make(map[string]bool)
+	matches, size, complete := 0, int64(0), true
+	take := func(list []*fhir.Resource) {
+		for _, res := range list {
+			if name := versionPath(res); !shown[name] {
+				shown[name] = true
+				all = append(all, res)
+				size += int64(len(res.JSON))
+			}
+		}
+	}
 	for {
-		q.Count = min(queryPage, most-len(all))
-		page, err := s.Store.Search(ctx, access.Narrow(q))
+		q.Count = min(queryPage, most-matches)
+		page, err := s.Store.Search(r.ctx, r.access.Narrow(q))
 		if err != nil {
 			return nil, false, err
 		}
-		all = append(all, page.Resources...)
-		for _, res := range page.Resources {
-			size += int64(len(res.JSON))
+		with, err := s.include(r, req.Includes, page.Resources)
+		if err != nil {
+			return nil, false, err
 		}
-		if page.Next == "" || len(all) >= most || size >= s.Limits.Answer {
-			return all, page.Next == "", nil
+		take(page.Resources)
+		take(with.found)
+		matches += len(page.Resources)
+		complete = complete && len(with.cut) == 0
+		if page.Next == "" || matches >= most || size >= s.Limits.Answer {
+			return all, complete && page.Next == "", nil
 		}
 		q.Cursor = page.Next
 	}

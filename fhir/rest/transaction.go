@@ -79,6 +79,9 @@ func (s *Server) prepare(e *entry) error {
 	if strings.HasPrefix(e.row.Code, "search-") {
 		return at(s.checkSearch(e.request), e.where()+".request.url")
 	}
+	if e.row.Write == nil && e.row.Method == http.MethodDelete {
+		return invalid("not-supported", e.where()+".request.url", "a history cannot be removed in a transaction, whose other entries might fail; send it by itself or in a batch")
+	}
 	if e.row.Write == nil {
 		return nil
 	}

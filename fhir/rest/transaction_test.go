@@ -39,8 +39,17 @@ func entryOf(fullURL, method, url, body string, extra ...string) string {
 	return b.String()
 }
 
-func observationOf(subject string) string {
-	return `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"` + subject + `"}}`
+// observationOf makes an Observation about somebody; more is its id and further
+// members, if it has any.
+func observationOf(subject string, more ...string) string {
+	out := `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"` + subject + `"}`
+	for i, member := range more {
+		if i == 0 {
+			member = `"id":"` + member + `"`
+		}
+		out += "," + member
+	}
+	return out + "}"
 }
 
 const plain = `{"resourceType":"Patient","active":true}`

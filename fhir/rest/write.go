@@ -115,6 +115,12 @@ func (s *Server) parseCriteria(access search.Access, typ, query string) (*search
 	if err != nil {
 		return nil, err
 	}
+	if req.Joined() {
+		return nil, fhir.Errorf(fhir.NotSupported, "the criteria %q are about other resources too, which could change before this is written: leave out chains and _has", fhir.Clip(query))
+	}
+	if req.Contained != "" || len(req.Includes) > 0 {
+		return nil, fhir.Errorf(fhir.NotSupported, "the criteria of a conditional interaction select resources by what is in them, without _contained, _include and _revinclude")
+	}
 	if len(req.Query.Where) == 0 {
 		return nil, fhir.Errorf(fhir.Invalid, "the criteria %q select nothing in particular; name at least one search parameter", fhir.Clip(query))
 	}
@@ -222,6 +228,9 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 		return err
 	}
 	if err := u.findable(access, references); err != nil {
+		return err
+	}
+	if err := s.keepReferences(ctx, access, u); err != nil {
 		return err
 	}
 	changes := make([]store.Change, 0, len(u.writes))
