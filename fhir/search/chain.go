@@ -15,6 +15,12 @@ import (
 // chain reads what stands behind a reference parameter, as name does in
 // Observation?subject:Patient.name=ada.
 func (p *parser) chain(at place, m meaning, modifier, rest, value string) (Clause, error) {
+	return p.joined(at, m, modifier, func(next place) ([]holding, error) { return p.holdings(next, rest, value) })
+}
+
+// joined is the clause of a reference parameter for what read makes of the place
+// it leads to; a modifier names the type there.
+func (p *parser) joined(at place, m meaning, modifier string, read func(next place) ([]holding, error)) (Clause, error) {
 	param := m.params[0]
 	if at.depth++; at.depth > MaxDepth {
 		return Clause{}, errDeep
@@ -34,7 +40,7 @@ func (p *parser) chain(at place, m meaning, modifier, rest, value string) (Claus
 	}
 	next := p.registry.place(types)
 	next.loose, next.depth = true, at.depth
-	held, err := p.holdings(next, rest, value)
+	held, err := read(next)
 	if err != nil {
 		return Clause{}, err
 	}

@@ -384,6 +384,7 @@ var indexers = map[Type]func(x *extraction, p *Param, typ string, n *resource.No
 	TypeReference: indexReference,
 	TypeQuantity:  indexQuantity,
 	TypeURI:       indexURI,
+	TypeSpecial:   indexPosition,
 }
 
 // parseTruth recognises "X.exists() and X != false".

@@ -198,7 +198,7 @@ func TestDateSyntax(t *testing.T) {
 		`{"resourceType":"Observation","effectiveDateTime":"soon"}`,
 		`{"resourceType":"Observation","effectivePeriod":{"start":"2020","end":"2019"}}`,
 		`{"resourceType":"Observation","effectivePeriod":{}}`,
-		`{"resourceType":"Observation","effectiveTiming":{"code":{"text":"daily"}}}`,
+		`{"resourceType":"Observation","effectiveTiming":{"code":{"coding":[{"code":"QD"}]}}}`,
 	} {
 		entries, _, err := testRegistry(t).Index([]byte(doc))
 		if err != nil || len(entries) != 1 || entries[0].String() != "date: present" {

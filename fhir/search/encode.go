@@ -218,8 +218,8 @@ func appendInstant(dst []byte, t instant) []byte {
 	if len(fraction) > maxFraction {
 		fraction = fraction[:maxFraction]
 	}
-	if last {
-		return append(appendPairs(dst, fraction, 9), endBelow)
+	if last { // nines follow: those that are written say nothing more
+		return append(appendPairs(dst, strings.TrimRight(fraction, "9"), 9), endBelow)
 	}
 	return append(appendPairs(dst, strings.TrimRight(fraction, "0"), 0), endExact)
 }

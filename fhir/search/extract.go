@@ -115,6 +115,7 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 		}
 	}}
 	w.walk(root, 0, set.root)
+	x.indexWords(set)
 	slices.Sort(x.patients)
 	for _, id := range x.patients {
 		x.add(compartments, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))

@@ -64,6 +64,9 @@ func NewRegistry() (*Registry, error) {
 	if _, err := unitTable(); err != nil {
 		return nil, err
 	}
+	if _, err := textTrees(); err != nil {
+		return nil, err
+	}
 	systems, err := readLists("code-systems.tsv")
 	if err != nil {
 		return nil, err
@@ -81,7 +84,11 @@ func NewRegistry() (*Registry, error) {
 	}
 	build := func(typ string) (*typeParams, error) {
 		c := &compiler{schema: schema, typ: typ, root: &trie{}, systems: systems}
-		return c.compileAll(slices.Concat(byBase["Resource"], byBase["DomainResource"], byBase[typ]), compartment[typ])
+		rows := slices.Concat(byBase["Resource"], byBase[typ])
+		if _, narrative := schema.Element(typ + ".text"); narrative {
+			rows = append(rows, byBase["DomainResource"]...)
+		}
+		return c.compileAll(rows, compartment[typ])
 	}
 	for _, typ := range resource.Types() {
 		if r.types[typ], err = build(typ); err != nil {
@@ -126,7 +133,10 @@ func (c *compiler) compileAll(rows []*row, compartment []string) (*typeParams, e
 		}
 		p := row.param(c.typ)
 		p.compartment = slices.Contains(compartment, p.Name)
-		if p.Name != lastUpdatedParam {
+		switch {
+		case textParams[p.URL]:
+			p.Type = TypeSpecial
+		case p.Name != lastUpdatedParam:
 			if err := c.compile(p); err != nil {
 				return nil, err
 			}

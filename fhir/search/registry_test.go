@@ -25,6 +25,9 @@ func TestEveryParameterIsCompiled(t *testing.T) {
 		if slices.Contains(bases, "Resource") || slices.Contains(bases, "DomainResource") {
 			bases = resource.Types()
 		}
+		if slices.Contains(row.base, "DomainResource") { // what these are not
+			bases = slices.DeleteFunc(bases, func(typ string) bool { return typ == "Bundle" || typ == "Binary" || typ == "Parameters" })
+		}
 		reason, isExcluded := exclusions[row.url]
 		if isExcluded {
 			excluded++
@@ -43,7 +46,7 @@ func TestEveryParameterIsCompiled(t *testing.T) {
 			case isExcluded:
 			case p == nil || p.URL != row.url:
 				t.Errorf("%s is not compiled for %s", row.url, base)
-			case row.code != lastUpdatedParam && row.typ != string(TypeComposite) && len(p.types) == 0:
+			case row.code != lastUpdatedParam && !textParams[row.url] && row.typ != string(TypeComposite) && len(p.types) == 0:
 				t.Errorf("%s leads nowhere in %s", row.url, base)
 			}
 		}
@@ -63,6 +66,7 @@ var readableTypes = map[Type]string{
 	TypeReference: "Reference Resource canonical uri",
 	TypeQuantity:  "Quantity Age Duration Money Range SampledData",
 	TypeURI:       "uri url canonical",
+	TypeSpecial:   "Location.position",
 }
 
 // unreadableTypes are data types that definitions lead to and that say nothing
@@ -145,7 +149,7 @@ func TestParams(t *testing.T) {
 	if r.Params("Nothing") != nil {
 		t.Error("an unknown type has parameters")
 	}
-	if common := r.Params(""); len(common) != 6 {
+	if common := r.Params(""); len(common) != 7 {
 		t.Errorf("%d parameters are common to all types: %v", len(common), common)
 	}
 	for typ, targets := range map[string]string{"Observation": "Patient", "Appointment": "Patient"} {
