@@ -58,6 +58,7 @@ type extraction struct {
 	order    []uint64 // of each entry: its parameter's rank and its index
 	patients []string
 	tooMany  bool
+	used     int // entries of the same resource in other extractions
 
 	arena []byte // what values are cut from
 }
@@ -75,7 +76,7 @@ func (x *extraction) value(class byte) []byte {
 
 // add adds an entry whose value was started by value.
 func (x *extraction) add(p *Param, v []byte) {
-	if len(x.entries) >= maxEntries {
+	if x.used+len(x.entries) >= maxEntries {
 		x.tooMany = true
 		return
 	}
@@ -107,23 +108,34 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 	if id := root.Str("id"); typ == "Patient" && id != "" {
 		x.patient(id)
 	}
-	w := walker{root: root, visit: func(l *leaf, n *resource.Node) {
+	x.walk(root, set)
+	slices.Sort(x.patients)
+	for _, id := range x.patients {
+		x.add(compartments, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))
+	}
+	inner := r.contained(x)
+	x.indexWords(set)
+	if inner == nil && !x.tooMany {
+		return x.sorted(), x.patients, nil
+	}
+	entries := inner.sorted(x)
+	if x.tooMany {
+		return nil, nil, fhir.Errorf(fhir.TooLarge, "the resource has more than %d searchable values", maxEntries)
+	}
+	return append(entries, x.sorted()...), x.patients, nil
+}
+
+// walk gathers what a type's parameters want of the resource. References to what
+// it is contained in, or to others in there, lead through container.
+func (x *extraction) walk(container *resource.Node, set *typeParams) {
+	w := walker{root: container, visit: func(l *leaf, n *resource.Node) {
 		before := len(x.entries)
 		l.index(x, l.param, l.typ, n)
 		if len(x.entries) == before && l.param.Type != TypeComposite {
 			x.add(l.param, x.value(classPresent))
 		}
 	}}
-	w.walk(root, 0, set.root)
-	x.indexWords(set)
-	slices.Sort(x.patients)
-	for _, id := range x.patients {
-		x.add(compartments, appendText(x.value(classTokenCode), "Patient/"+id, maxCodeText))
-	}
-	if x.tooMany {
-		return nil, nil, fhir.Errorf(fhir.TooLarge, "the resource has more than %d searchable values", maxEntries)
-	}
-	return x.sorted(), x.patients, nil
+	w.walk(x.root, 0, set.root)
 }
 
 // compartments is a parameter of ours under which a resource has an entry for

@@ -60,7 +60,7 @@ func (x *extraction) words(p *Param, words []string) {
 	if p == nil {
 		return // Bundle and Parameters have no narrative
 	}
-	for _, word := range words[:min(len(words), max(0, maxEntries-len(x.entries)))] {
+	for _, word := range words[:min(len(words), max(0, maxEntries-x.used-len(x.entries)))] {
 		x.add(p, appendText(x.value(classTextWord), word, maxWordText))
 	}
 }
