@@ -95,6 +95,8 @@ func (p *parser) holdings(at place, name, value string) ([]holding, error) {
 			c, err = p.chain(at, m, modifier, rest, value)
 		case modified:
 			c, err = p.modified(m.params, modifier, value)
+		case head == "_text" || head == "_content":
+			c, err = p.text(at, head, value)
 		default:
 			c, err = p.clause(m.params, value)
 		}
@@ -122,8 +124,8 @@ func (p *parser) count() error {
 	return nil
 }
 
-// wholeReader returns what reads a criterion that is no parameter of a
-// resource, or whose value is not a list of values; else nil.
+// wholeReader returns what reads a criterion that is no parameter of a resource;
+// else nil.
 func wholeReader(name string) func(p *parser, at place, value string) (Clause, error) {
 	switch name {
 	case "_has":
@@ -132,8 +134,6 @@ func wholeReader(name string) func(p *parser, at place, value string) (Clause, e
 		return readList
 	case "_filter":
 		return readFilter
-	case "_text", "_content":
-		return func(p *parser, at place, value string) (Clause, error) { return readText(p, at, name, value) }
 	case "_query", "_score":
 		return func(*parser, place, string) (Clause, error) {
 			return Clause{}, unusable{fhir.Errorf(fhir.NotSupported, "%s is not supported by this server: %s", name, unbuilt[name])}
@@ -156,9 +156,9 @@ func readFilter(p *parser, at place, value string) (Clause, error) {
 	return p.filter(value)
 }
 
-// readText reads _text or _content. Words looked for in other resources do not
-// count for the score of a match.
-func readText(p *parser, at place, name, value string) (Clause, error) {
+// text reads _text or _content. Words looked for in other resources do not count
+// for the score of a match.
+func (p *parser) text(at place, name, value string) (Clause, error) {
 	c, words, err := textClause(name, value)
 	if err == nil && at.depth == 0 {
 		p.request.Text = unique(append(p.request.Text, words...))
@@ -258,7 +258,7 @@ func (p *parser) names(at place) []string {
 }
 
 // criterionNames are criteria that are no parameters of a resource.
-var criterionNames = []string{"_content", "_filter", "_has", "_list", "_text"}
+var criterionNames = []string{"_filter", "_has", "_list"}
 
 // clause reads the values of one parameter: alternatives joined by commas.
 //
