@@ -24,6 +24,7 @@ const (
 	Unprocessable                // understood, but breaks a rule beyond the base ones
 	TooLarge                     // beyond a documented limit
 	TooCostly                    // a search the store will not run
+	URITooLong                   // a URL beyond a documented limit
 	Expired                      // a page cursor is too old
 	MethodNotAllowed             // no such interaction on this URL
 	NotAcceptable                // no common response format

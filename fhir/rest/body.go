@@ -41,19 +41,28 @@ func (b *body) release() {
 
 // resource reads and decodes a resource.
 func (b *body) resource() (*resource.Node, error) {
-	if err := jsonBody(b.in.Header.Get("Content-Type")); err != nil {
+	xml, err := resourceBody(b.in.Header.Get("Content-Type"))
+	if err != nil {
 		return nil, err
 	}
 	data, err := b.read(b.server.Limits.Body)
 	if err != nil {
 		return nil, err
 	}
+	return b.decode(data, xml)
+}
+
+// decode decodes a resource that has been read.
+func (b *body) decode(data []byte, xml bool) (*resource.Node, error) {
 	if len(bytes.TrimSpace(data)) == 0 {
 		return nil, fhir.Errorf(fhir.Invalid, "the request has no body")
 	}
-	n := values(data)
+	n, decode := values(data), resource.Decode
+	if xml {
+		n, decode = xmlValues(data), resource.DecodeXML
+	}
 	if n > b.server.Limits.Values {
-		return nil, fhir.Errorf(fhir.TooLarge, "the body has more than %d JSON values", b.server.Limits.Values)
+		return nil, fhir.Errorf(fhir.TooLarge, "the body has more than %d JSON values, or as many in XML", b.server.Limits.Values)
 	}
 	if n > smallTree {
 		// Whoever waits here holds a share of working, and whoever holds a share
@@ -64,7 +73,7 @@ func (b *body) resource() (*resource.Node, error) {
 		b.trees = int64(n)
 	}
 	b.restart()
-	root, err := resource.Decode(bytes.TrimPrefix(data, []byte("\ufeff")))
+	root, err := decode(bytes.TrimPrefix(data, []byte("\ufeff")))
 	if err != nil {
 		return nil, err
 	}
@@ -89,18 +98,28 @@ func values(data []byte) int {
 	return 1 + bytes.Count(data, []byte{','}) + bytes.Count(data, []byte{'['}) + bytes.Count(data, []byte{'{'})
 }
 
-// jsonBody checks a Content-Type. The error is UnsupportedMedia.
-func jsonBody(contentType string) error {
+// xmlValues returns a number that is not below the number of values that an XML
+// text makes: an element may be an object and the first of two lists, and an
+// attribute is one value.
+func xmlValues(data []byte) int {
+	elements := bytes.Count(data, []byte{'<'}) - bytes.Count(data, []byte("</"))
+	return 1 + 3*elements + bytes.Count(data, []byte{'='})
+}
+
+// resourceBody checks a Content-Type and says whether it is one of XML. The error
+// is UnsupportedMedia.
+func resourceBody(contentType string) (xml bool, err error) {
 	if contentType == "" {
-		return nil
+		return false, nil
 	}
 	if name, _, _ := mime.ParseMediaType(contentType); name == "application/x-www-form-urlencoded" {
-		return fhir.Errorf(fhir.UnsupportedMedia, "the body is sent as a form; send a resource with the header Content-Type: %s", fhirJSON)
+		return false, fhir.Errorf(fhir.UnsupportedMedia, "the body is sent as a form; send a resource with the header Content-Type: %s", fhirJSON)
 	}
-	if _, err := jsonMedia(contentType); err != nil {
-		return fhir.Errorf(fhir.UnsupportedMedia, "Content-Type: %s; send %s", err.Error(), fhirJSON)
+	media, err := resourceType(contentType)
+	if err != nil {
+		return false, fhir.Errorf(fhir.UnsupportedMedia, "Content-Type: %s; send %s", err.Error(), formatsOffered)
 	}
-	return nil
+	return format{contentType: media}.xml(), nil
 }
 
 // form reads the parameters of a POST _search.

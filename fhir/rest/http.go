@@ -256,14 +256,7 @@ func (s *Server) request(c echo.Context, row *interaction, values map[string]str
 
 // send writes an answer.
 func (s *Server) send(c echo.Context, a *answer) error {
-	header := c.Response().Header()
-	if a.resource != nil {
-		header.Set("ETag", etag(a.resource.Version))
-		header.Set(echo.HeaderLastModified, a.resource.Updated.UTC().Format(http.TimeFormat))
-	}
-	if a.located {
-		header.Set(echo.HeaderLocation, s.basePrefix+versionPath(a.resource))
-	}
+	s.versionHeaders(c.Response().Header(), a)
 	if f, ok := c.Get(formatKey).(format); ok && (a.media != "" || a.pretty) {
 		if a.media != "" {
 			f.contentType = a.media
@@ -297,11 +290,11 @@ func respond(c echo.Context, status int, body []byte) error {
 	case format.pretty:
 		body = indent(body)
 	}
-	return write(c, status, format.contentType, body)
+	return transmit(c, status, format.contentType, body)
 }
 
-// write sends a body.
-func write(c echo.Context, status int, contentType string, body []byte) error {
+// transmit sends a body.
+func transmit(c echo.Context, status int, contentType string, body []byte) error {
 	header := c.Response().Header()
 	header.Set(echo.HeaderContentType, contentType)
 	header.Set(echo.HeaderContentLength, strconv.Itoa(len(body)))

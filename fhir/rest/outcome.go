@@ -33,6 +33,7 @@ var outcomes = map[fhir.Kind]struct {
 	fhir.Duplicate:        {http.StatusPreconditionFailed, "duplicate"},
 	fhir.Unprocessable:    {http.StatusUnprocessableEntity, "business-rule"},
 	fhir.TooLarge:         {http.StatusRequestEntityTooLarge, "too-long"},
+	fhir.URITooLong:       {http.StatusRequestURITooLong, "too-long"},
 	fhir.TooCostly:        {http.StatusBadRequest, "too-costly"},
 	fhir.Expired:          {http.StatusGone, "expired"},
 	fhir.MethodNotAllowed: {http.StatusMethodNotAllowed, "not-supported"},
@@ -68,8 +69,11 @@ func (s *Server) HandleError(err error, c echo.Context) {
 	if known.Kind == fhir.Unauthenticated && c.Response().Header().Get(echo.HeaderWWWAuthenticate) == "" {
 		c.Response().Header().Set(echo.HeaderWWWAuthenticate, "Bearer")
 	}
-	if err := respond(c, outcomes[known.Kind].status, s.outcome(known)); err != nil {
-		s.Logger.Debug("cannot answer", "route", c.Path(), "error", err)
+	body := s.outcome(known)
+	if err := respond(c, outcomes[known.Kind].status, body); err != nil {
+		// XML cannot hold what a message quotes. Now the format is JSON.
+		err = respond(c, outcomes[known.Kind].status, body)
+		s.Logger.Debug("an error is answered in JSON", "route", c.Path(), "error", err)
 	}
 }
 
@@ -104,6 +108,8 @@ func fromEcho(err *echo.HTTPError) *fhir.Error {
 		return fhir.Errorf(fhir.MethodNotAllowed, "this method is not possible here")
 	case http.StatusRequestEntityTooLarge:
 		return fhir.Errorf(fhir.TooLarge, "the request is too large")
+	case http.StatusRequestURITooLong:
+		return fhir.Errorf(fhir.URITooLong, "the URL is too long")
 	case http.StatusUnsupportedMediaType:
 		return fhir.Errorf(fhir.UnsupportedMedia, "the body's type is not supported")
 	case http.StatusUnauthorized:

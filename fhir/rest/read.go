@@ -1,12 +1,14 @@
 package rest
 
 import (
+	"cmp"
 	"net/http"
 	"strconv"
 	"strings"
 	"time"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // read serves GET [base]/[type]/[id], https://hl7.org/fhir/R4/http.html#read.
@@ -31,6 +33,9 @@ func (s *Server) current(r *request) (*fhir.Resource, error) {
 	if err != nil {
 		return nil, unseen(err, key)
 	}
+	if ok, err := s.sees(r.ctx, r.access, res); err != nil || !ok {
+		return nil, cmp.Or(err, notFound(key))
+	}
 	return res, r.visible(res)
 }
 
@@ -43,9 +48,10 @@ func unseen(err error, key fhir.Key) error {
 	return err
 }
 
-// visible returns an error if there is nothing to show of a version.
+// visible returns an error if there is nothing to show of a version. What guards a
+// Binary has been asked before, by [Server.sees].
 func (r *request) visible(res *fhir.Resource) error {
-	if !r.access.Sees(res) {
+	if !r.access.Sees(res) && !locked(r.access.Scope(search.CanRead), res.Key) {
 		return notFound(res.Key)
 	}
 	if res.Deleted() {

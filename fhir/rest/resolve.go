@@ -57,7 +57,7 @@ func (s *Server) resolveKey(ctx context.Context, access search.Access, u *unit, 
 	if err != nil {
 		return err
 	}
-	if now, err = w.sees(access, now); err != nil {
+	if now, err = s.judge(ctx, access, w, now); err != nil {
 		return err
 	}
 	exists := now != nil && !now.Deleted()

@@ -109,6 +109,9 @@ type Limits struct {
 	// transaction give back, or of one query in process; those beyond it are
 	// refused. Default 64 MiB.
 	Answer int64
+	// Requests is the most requests served at one moment; those beyond it are told
+	// to come back. Default 1,000.
+	Requests int
 	// Issues is the most issues an OperationOutcome lists. Default 100.
 	Issues int
 	// Timeout is the time a request may take once its body is read. Default 60 s.
@@ -131,6 +134,9 @@ func (l Limits) withDefaults() Limits {
 	if l.Answer == 0 {
 		l.Answer = 64 << 20
 	}
+	if l.Requests == 0 {
+		l.Requests = 1000
+	}
 	if l.Issues == 0 {
 		l.Issues = 100
 	}
@@ -149,6 +155,7 @@ type Server struct {
 	slow       slowLog
 	table      []interaction
 	statement  atomic.Pointer[statement]
+	serving    atomic.Int64 // requests under way
 	working    *semaphore.Weighted
 	values     *semaphore.Weighted
 	basePrefix string // Base with a trailing slash

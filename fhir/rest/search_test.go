@@ -35,7 +35,7 @@ func TestSearch(t *testing.T) {
 		{"unknown type", call{"GET", "/patient?name=x", nil, ""}, 404, "search-unknown-type.json"},
 		{"whole system", call{"GET", "?_type=Patient,Observation&_id=ada,weight", nil, ""}, 200, "search-system.json"},
 		{"whole system by form", call{"POST", "/_search", form, "_type=Patient,Observation&_id=ada,weight"}, 200, "search-system.json"},
-		{"form that asks for XML", call{"POST", "/Patient/_search", form, "_id=ada&_format=xml"}, 406, "search-form-xml.json"},
+		{"form that asks for Turtle", call{"POST", "/Patient/_search", form, "_id=ada&_format=ttl"}, 406, "search-form-ttl.json"},
 		{"several faults", call{"GET", "/Patient?nmae=x&birthdate=soon&name:exact=x", nil, ""}, 400, "search-faults.json"},
 		{"unknown element", call{"GET", "/Patient?_elements=name,nmae", nil, ""}, 400, "search-elements-unknown.json"},
 		{"elements by other names", call{"GET", "/Observation?_id=weight&_elements=value,effectiveDateTime,id", nil, ""}, 200, "search-elements-choice.json"},

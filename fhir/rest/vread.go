@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"strconv"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -33,11 +34,11 @@ func (s *Server) vread(r *request) (*answer, error) {
 func (s *Server) visibleVersion(r *request, key fhir.Key, version int64) (*fhir.Resource, error) {
 	absent := fhir.Errorf(fhir.NotFound, "there is no %s/_history/%d", key, version)
 	res, err := s.Store.ReadVersion(r.ctx, key, version)
-	if err != nil && fhir.KindOf(err) == fhir.NotFound || err == nil && !r.access.Sees(res) {
-		return nil, absent
-	}
 	if err != nil {
-		return nil, err
+		return nil, cmp.Or(unlessAbsent(err), error(absent))
+	}
+	if ok, err := s.sees(r.ctx, r.access, res); err != nil || !ok {
+		return nil, cmp.Or(err, error(absent))
 	}
 	if r.access.Scope(search.CanRead).Of(key.Type).Whole {
 		return res, nil
@@ -48,8 +49,8 @@ func (s *Server) visibleVersion(r *request, key fhir.Key, version int64) (*fhir.
 	if err != nil {
 		return nil, err
 	}
-	if !r.access.Sees(newest) {
-		return nil, absent
+	if ok, err := s.sees(r.ctx, r.access, newest); err != nil || !ok {
+		return nil, cmp.Or(err, error(absent))
 	}
 	return res, nil
 }

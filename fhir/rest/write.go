@@ -222,7 +222,7 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 		}
 		w.change.Entries, w.change.Patients = entries, patients
 		w.change.Body = resource.NewBody(w.root, w.key.ID)
-		return w.entry.place(w.owns(patients))
+		return w.entry.place(s.mayWrite(ctx, access, w, patients))
 	})
 	if err != nil {
 		return err

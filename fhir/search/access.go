@@ -128,10 +128,26 @@ func (r *Registry) scope(grants []Grant, right Rights) *Scope {
 			}
 		}
 	}
+	r.guard(parts)
 	if len(parts) == 0 {
 		return nil
 	}
 	return &Scope{parts: parts}
+}
+
+// guard narrows what a scope reaches of Binary: a Binary can be protected by any
+// other resource, so only who reaches all of these reaches all of it. Others
+// reach one by one what its securityContext opens.
+func (r *Registry) guard(parts map[string]Part) {
+	if !parts["Binary"].Whole {
+		return
+	}
+	for typ := range r.types {
+		if !parts[typ].Whole {
+			parts["Binary"] = Part{Guarded: Open}
+			return
+		}
+	}
 }
 
 // part is how much of a type a grant reaches.
@@ -141,6 +157,8 @@ func (r *Registry) part(typ string, right Rights, patient string) (Part, bool) {
 		return Part{Whole: true}, true
 	case typ != "Group" && r.inCompartment(typ):
 		return Part{Patients: []string{patient}}, true
+	case typ == "Binary":
+		return Part{Guarded: InContext}, reading(right)
 	}
 	return Part{Whole: true}, openTypes[typ] && reading(right)
 }
@@ -167,6 +185,9 @@ func (a Access) Allow(interaction, typ string) error {
 	case known && right == 0 && len(a.scopes) > 0:
 		return nil
 	case known && a.scopes[right] != nil && (typ == "" || a.scopes[right].Of(typ).some()):
+		if right == CanSearch && a.scopes[right].Of(typ).Guarded != Closed {
+			return fhir.Errorf(fhir.Forbidden, "not allowed: %s of %s without the right to search all types, because any resource may protect one; read it by its id", interaction, typ)
+		}
 		return nil
 	case typ == "":
 		return fhir.Errorf(fhir.Forbidden, "not allowed: %s", interaction)
@@ -217,16 +238,33 @@ type Part struct {
 	// resource must be, one of them; of the type Patient it must be one of them
 	// itself. Sorted, each once; empty if Whole.
 	Patients []string
+	// Guarded is, of Binary only, what else the scope reaches.
+	Guarded Guard
 }
 
-func (p Part) some() bool { return p.Whole || len(p.Patients) > 0 }
+// Guard says which resources a scope reaches by their securityContext, which
+// fhir/rest reads: https://hl7.org/fhir/R4/binary.html. Stores know nothing of
+// it: to them these resources lie outside.
+type Guard uint8
+
+// The guards.
+const (
+	Closed    Guard = iota // none
+	InContext              // those whose securityContext can be read
+	Open                   // these, and those without a securityContext
+)
+
+func (p Part) some() bool { return p.Whole || len(p.Patients) > 0 || p.Guarded != Closed }
 
 // with returns what either of two parts reaches.
 func (p Part) with(other Part) Part {
 	if p.Whole || other.Whole {
 		return Part{Whole: true}
 	}
-	return Part{Patients: unique(slices.Concat(p.Patients, other.Patients))}
+	return Part{
+		Patients: unique(slices.Concat(p.Patients, other.Patients)),
+		Guarded:  max(p.Guarded, other.Guarded),
+	}
 }
 
 // ID names the scope: equal scopes have equal ids, of 32 characters. That of a
@@ -241,6 +279,9 @@ func (s *Scope) ID() string {
 			text = append(text, typ...)
 			for _, id := range s.parts[typ].Patients {
 				text = strconv.AppendQuote(append(text, ' '), id)
+			}
+			if guard := s.parts[typ].Guarded; guard != Closed {
+				text = strconv.AppendInt(append(text, ' '), int64(guard), 10)
 			}
 			text = append(text, '\n')
 		}
