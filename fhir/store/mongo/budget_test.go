@@ -69,6 +69,24 @@ func is(param, value string) search.Clause {
 	return search.Clause{Param: param, Ranges: []search.Range{{From: []byte(value), To: []byte(value + "\x00")}}}
 }
 
+// refers writes a reference as put wants it: "subject=…".
+func refers(param, target string) string {
+	var key fhir.Key
+	key.Type, key.ID = splitKey(target)
+	return param + "=" + string(search.RefersTo(param, key).Ranges[0].From)
+}
+
+// chain selects what refers to others that match, has what they refer to.
+func chain(param, typ string, where ...search.Clause) search.Clause {
+	return search.Clause{Param: param, Join: &search.Join{Types: []string{typ}, Where: where}}
+}
+
+func has(typ, param string, where ...search.Clause) search.Clause {
+	c := chain(param, typ, where...)
+	c.Join.Reverse = true
+	return c
+}
+
 func write(t *testing.T, s *Store, changes ...store.Change) []*fhir.Resource {
 	t.Helper()
 	out, err := s.Write(t.Context(), changes)
@@ -85,8 +103,12 @@ func TestCommandsPerOperation(t *testing.T) {
 	s := openTest(t, testDatabase(t), Options{Monitor: c.monitor()})
 	var setup []store.Change
 	for i := range 60 {
-		setup = append(setup, create(fmt.Sprintf("Observation/o%d", i), "code=a", fmt.Sprintf("n=%02d", i%30)))
+		setup = append(setup, create(fmt.Sprintf("Observation/o%d", i), "code=a", fmt.Sprintf("n=%02d", i%30), refers("subject", fmt.Sprintf("Device/d%d", i%3))))
 	}
+	for i := range 3 {
+		setup = append(setup, create(fmt.Sprintf("Device/d%d", i), "name=d", refers("owner", "Organization/1")))
+	}
+	setup = append(setup, create("Organization/1", "name=o"))
 	write(t, s, setup...)
 	next := ""
 	page := func(q search.Query) func() error {
@@ -115,6 +137,38 @@ func TestCommandsPerOperation(t *testing.T) {
 	clause := search.Query{Where: []search.Clause{is("code", "a")}, Total: search.TotalAccurate}
 	sorted := clause
 	sorted.Sort = []search.Sort{{Param: "n"}}
+	step := search.Query{Where: []search.Clause{chain("subject", "Device", is("name", "d"))}, Total: search.TotalAccurate}
+	steps := search.Query{Where: []search.Clause{chain("subject", "Device", chain("owner", "Organization", has("Device", "owner", is("name", "d"))))}, Total: search.TotalAccurate}
+	stepSorted := step
+	stepSorted.Sort = sorted.Sort
+	either := search.Query{Where: []search.Clause{{Any: [][]search.Clause{{is("n", "99")}, step.Where, {is("code", "a")}}}}, Total: search.TotalAccurate}
+	back := func() error {
+		got, err := s.Search(t.Context(), search.Query{Types: []string{"Observation"}, Where: clause.Where, Count: 10, Identity: "q", Cursor: next, Back: true})
+		if err == nil && (len(got.Resources) != 10 || got.Next == "") {
+			err = fmt.Errorf("%d resources, next %q", len(got.Resources), got.Next)
+		}
+		return err
+	}
+	explained := func() error {
+		got, err := s.Search(t.Context(), search.Query{Types: []string{"Observation"}, Where: clause.Where, Count: 10, Explain: true})
+		if err == nil && len(got.Plans) != 1 {
+			err = fmt.Errorf("plans %v", got.Plans)
+		}
+		return err
+	}
+	gather := func() error {
+		found, more, err := s.Gather(t.Context(), store.GatherQuery{Limit: 30, Keys: []fhir.Key{setup[0].Key, {Type: "Organization", ID: "1"}}, Referring: []store.Referring{
+			{Type: "Observation", Clause: search.RefersTo("subject", fhir.Key{Type: "Device", ID: "d1"})}, {Type: "Device", Clause: search.RefersTo("owner", fhir.Key{Type: "Organization", ID: "1"})},
+		}})
+		if err == nil && (len(found) != 24 || more) {
+			err = fmt.Errorf("%d gathered, more: %t", len(found), more)
+		}
+		return err
+	}
+	requiring := func(c store.Change) store.Change {
+		c.Requires = []fhir.Key{{Type: "Organization", ID: "1"}, {Type: "Device", ID: "d1"}}
+		return c
+	}
 	kept := clause
 	kept.Where = []search.Clause{{Param: "n", Ranges: []search.Range{{From: []byte("0"), Keep: func([]byte) bool { return true }}}}}
 	var large []store.Change
@@ -146,9 +200,21 @@ func TestCommandsPerOperation(t *testing.T) {
 		{"update that creates", 4, "aggregate update insert commitTransaction", wrote(put(fhir.Update, "Observation/new", "code=a"))},
 		{"delete", 4, "aggregate update update commitTransaction", wrote(store.Change{Key: fhir.Key{Type: "Observation", ID: "new"}, Method: fhir.Delete})},
 		{"conditional create", 5, "aggregate aggregate update insert commitTransaction", wrote(conditional)},
+		{"create that requires others", 4, "aggregate update insert commitTransaction", wrote(requiring(create("Patient/q")))},
+		{"update that requires others", 4, "aggregate update update commitTransaction", wrote(requiring(put(fhir.Update, "Observation/o1", "code=a")))},
+		{"erasing history", 4, "find update delete commitTransaction", func() error { _, err := s.Erase(t.Context(), fhir.Key{Type: "Observation", ID: "o1"}, 0); return err }},
+		{"include round", 1, "aggregate", gather},
+		{"chain", 2 + 1, "aggregate aggregate aggregate", page(step)},
+		{"second page of a chain", 2 + 1, "aggregate aggregate aggregate", behind(step)},
+		{"chain of two steps and a _has", 2 + 3, "aggregate aggregate aggregate aggregate aggregate", page(steps)},
+		{"sorted chain", 2 + 1, "aggregate aggregate aggregate", page(stepSorted)},
+		{"second sorted page of a chain", 2 + 1, "aggregate aggregate aggregate", behind(stepSorted)},
+		{"alternatives, one of them a chain", 2 + 1, "aggregate aggregate aggregate", page(either)},
+		{"page with its plan", 2 + 1, "aggregate aggregate explain", explained},
 		{"page of a type with its total", 2, "aggregate aggregate", page(search.Query{Total: search.TotalAccurate})},
 		{"page of a clause with its total", 2, "aggregate aggregate", page(clause)},
 		{"second page", 2, "aggregate aggregate", behind(clause)},
+		{"the page before the third", 2, "aggregate aggregate", back},
 		{"sorted page", 2, "aggregate aggregate", page(sorted)},
 		{"second sorted page", 2, "aggregate aggregate", behind(sorted)},
 		{"page of a range that needs a second look", 2, "aggregate aggregate", page(kept)},

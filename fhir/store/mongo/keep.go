@@ -81,7 +81,7 @@ func (k *keeping) limit() int {
 	case k.s.keptChunk > 0:
 		return k.s.keptChunk
 	case k.tested:
-		return min(testChunk, max(4*k.q.Count, fewCandidates)<<min(k.chunks, 10))
+		return min(testChunk, max(4*k.q.Count, fewCandidates)<<min(k.chunks, 10), max(1, k.s.opts.MaxCandidates-k.examined))
 	}
 	return 4*k.q.Count + 64
 }

@@ -99,6 +99,8 @@ func TestTransactionStages(t *testing.T) {
 		}
 		return changes
 	}
+	requiring := change("6", fhir.Create)
+	requiring.IfNone, requiring.Requires = true, []fhir.Key{{Type: "Patient", ID: "2"}}
 	for _, changes := range [][]store.Change{
 		{change("1", fhir.Create)},
 		{change("1", fhir.Update)},
@@ -107,6 +109,7 @@ func TestTransactionStages(t *testing.T) {
 		{under(change("4", fhir.Create), func([]byte) bool { return true }, "nobody")},
 		many(20, "m"),
 		{{Key: fhir.Key{Type: "Patient", ID: "1"}, Method: fhir.Delete}},
+		{requiring},
 	} {
 		if _, err := s.Write(t.Context(), changes); err != nil {
 			t.Fatal(err)
@@ -135,9 +138,21 @@ func TestTransactionStages(t *testing.T) {
 	if _, err := s.History(t.Context(), store.HistoryQuery{Type: "Patient", Count: 2}); err != nil {
 		t.Fatal(err)
 	}
+	joined := search.Query{Types: []string{"Patient"}, Where: []search.Clause{chain("link", "Patient", is("name", "a")), has("Patient", "link")}, Count: 2, Explain: true}
+	for _, s.othersLimit = range []int{0, 1} {
+		if _, err := s.Search(t.Context(), joined); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := s.Gather(t.Context(), store.GatherQuery{Keys: []fhir.Key{{Type: "Patient", ID: "2"}}, Limit: 1}); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := s.Erase(t.Context(), fhir.Key{Type: "Patient", ID: "5"}, 0); n != 1 || err != nil {
+		t.Fatalf("%d, %v", n, err)
+	}
 	mu.Lock()
 	defer mu.Unlock()
-	for _, what := range []string{"aggregate", "update", "insert", "findAndModify", "commitTransaction", "abortTransaction", "a snapshot"} {
+	for _, what := range []string{"aggregate", "update", "insert", "delete", "findAndModify", "commitTransaction", "abortTransaction", "a snapshot"} {
 		if !seen[what] {
 			t.Errorf("%s was not sent, so nothing is tested of it", what)
 		}
