@@ -113,7 +113,7 @@ func checkFolder(ctx context.Context, s *embedded.Store, repair bool, report fun
 	}
 	found := store.Finding{Text: err.Error()}
 	if repair {
-		if err := s.Reindex(ctx); err != nil {
+		if err := s.Rebuild(ctx); err != nil {
 			return resources, err
 		}
 		err := s.Check(ctx)

@@ -43,6 +43,7 @@ type Param struct {
 	// compartment says that a reference to a patient puts the resource in the
 	// patient's compartment.
 	compartment bool
+	custom      bool // a client defined it
 }
 
 // has reports whether the parameter looks at elements of a data type.

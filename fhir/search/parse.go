@@ -44,7 +44,7 @@ func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*R
 	}
 	opts.Base = strings.TrimSuffix(opts.Base, "/")
 	p := &parser{registry: r, opts: opts, seen: map[string]bool{}}
-	p.request.Query.Count = DefaultCount
+	p.request.Query.Count, p.request.Query.Revision = DefaultCount, r.revision
 	if err := p.scope(types, pairs); err != nil {
 		return nil, err
 	}
@@ -63,6 +63,9 @@ func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*R
 	}
 	if len(p.problems) > 0 {
 		return nil, together(p.problems)
+	}
+	if err := r.refuseUnready(&p.request); err != nil {
+		return nil, err
 	}
 	return &p.request, nil
 }
@@ -119,7 +122,7 @@ type parser struct {
 	ranged   int      // ranges read so far
 	results  []string // result parameters that were used, for the self link
 	sortKeys string
-	seen     map[string]bool // result parameters that were there
+	seen     map[string]bool // result parameters and _list, if they were there
 	problems []error
 	listed   bool // an error has told the known names
 }
@@ -173,7 +176,7 @@ func (p *parser) parameter(in pair) error {
 	case err != nil:
 		return explain(err, "parameter "+fhir.Clip(in.name))
 	}
-	p.request.Query.Where = append(p.request.Query.Where, clause)
+	p.request.Query.Where = append(p.request.Query.Where, clause.conjuncts()...)
 	p.criteria = append(p.criteria, in.String())
 	return nil
 }

@@ -109,6 +109,9 @@ type Query struct {
 	// Identity names the query for cursors: equal queries have equal
 	// identities, whatever the page. Access is part of it.
 	Identity string
+	// Revision, if set, names the definitions by which the query was read: the error
+	// is Conflict if the store no longer keeps its index by them.
+	Revision string
 	// Back asks for the page that ends before Cursor instead, which is what a Page's
 	// Prev said. It needs a Cursor.
 	Back bool

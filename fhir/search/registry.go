@@ -28,6 +28,16 @@ type Registry struct {
 	common *typeParams // what every type has
 	hash   string
 	base   string // of our own FHIR API, with a slash at its end; "" if unknown
+	source *definitionSource
+
+	// Of a registry with parameters that clients define, see With: the one
+	// without, and what decides about the entries of each of them.
+	own    *Registry
+	custom map[Parameter]string
+	// What a store says of its index, see Indexing.
+	revision string
+	indexing map[Parameter]bool
+	progress func() (done, total int64)
 }
 
 // typeParams are the parameters of one resource type.
@@ -75,28 +85,22 @@ func NewRegistry() (*Registry, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &Registry{types: make(map[string]*typeParams, 160)}
-	byBase := map[string][]*row{}
-	for i := range rows {
-		for _, base := range rows[i].base {
-			byBase[base] = append(byBase[base], &rows[i])
-		}
+	r := &Registry{
+		types:  make(map[string]*typeParams, 160),
+		source: &definitionSource{schema: schema, systems: systems, compartment: compartment, byBase: map[string][]*row{}, urls: map[string]bool{}},
 	}
-	build := func(typ string) (*typeParams, error) {
-		c := &compiler{schema: schema, typ: typ, root: &trie{}, systems: systems}
-		rows := slices.Concat(byBase["Resource"], byBase[typ])
-		if _, narrative := schema.Element(typ + ".text"); narrative {
-			rows = append(rows, byBase["DomainResource"]...)
+	for i := range rows {
+		r.source.urls[rows[i].url] = true
+		for _, base := range rows[i].base {
+			r.source.byBase[base] = append(r.source.byBase[base], &rows[i])
 		}
-		return c.compileAll(rows, compartment[typ])
 	}
 	for _, typ := range resource.Types() {
-		if r.types[typ], err = build(typ); err != nil {
+		if r.types[typ], _, err = r.source.build(typ); err != nil {
 			return nil, err
 		}
 	}
-	c := &compiler{schema: schema, typ: "Resource", root: &trie{}, systems: systems}
-	if r.common, err = c.compileAll(byBase["Resource"], nil); err != nil {
+	if r.common, _, err = r.source.build(""); err != nil {
 		return nil, err
 	}
 	r.hash = r.fingerprint()
@@ -164,11 +168,16 @@ func (c *compiler) compileAll(rows []*row, compartment []string) (*typeParams, e
 			return nil, fmt.Errorf("the Patient compartment names %s.%s, which is no search parameter", c.typ, name)
 		}
 	}
+	t.sort()
+	return t, nil
+}
+
+// sort brings the parameters into order and ranks them.
+func (t *typeParams) sort() {
 	slices.SortFunc(t.params, func(a, b *Param) int { return strings.Compare(a.Name, b.Name) })
 	for i, p := range t.params {
 		p.rank = uint32(i + 1) // _compartment comes before all
 	}
-	return t, nil
 }
 
 func (t *typeParams) add(p *Param) error {

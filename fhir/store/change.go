@@ -17,6 +17,9 @@ func (c *Change) Check() error {
 	if c.Condition != nil && slices.ContainsFunc(c.Condition.Query.Where, search.Clause.Joins) {
 		return fhir.Errorf(fhir.NotSupported, "a condition cannot depend on what other resources hold, as a chained parameter or _has does")
 	}
+	if c.Redefine != nil && c.Revision == "" {
+		return fhir.Errorf(fhir.Invalid, "a change of the definitions must say which they were")
+	}
 	switch c.Method {
 	case fhir.Delete:
 		return nil // has neither body nor entries

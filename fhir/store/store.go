@@ -60,7 +60,7 @@ type Store interface {
 	// the order is the store's own, but the same on every page. The total of
 	// the first page is repeated on the others. The error is Invalid for a bad
 	// Count and for a cursor that is not ours or belongs to another query (by
-	// its Identity), Expired for one whose first page is older than the store
+	// its Identity), Conflict for a Revision that is not the store's, Expired for one whose first page is older than the store
 	// keeps pages, TooCostly for a query the store will not run.
 	//
 	// All pages of one query are of one moment, that of the first: also for the
@@ -138,6 +138,12 @@ type Change struct {
 	// Conflict. It holds at the moment of the commit, before any change of the
 	// same Write, so two writers with the same criteria cannot both see nothing.
 	Condition *Condition
+	// Revision, if set, names the definitions that Entries were made by; if the store
+	// no longer keeps its index by them, the error is Conflict. See [Definer].
+	Revision string
+	// Redefine, if set, changes the definitions together with the Write. It needs
+	// Revision; of one Write one change can have it.
+	Redefine *Redefinition
 	// Requires are resources that must be there, and not deleted, when the Write
 	// is done: from before, or by a change of the same Write, also this one. Else
 	// the error is Conflict.

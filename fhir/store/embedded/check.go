@@ -37,9 +37,9 @@ func (s *Store) Check(ctx context.Context) error {
 	return nil
 }
 
-// Reindex makes the index anew from what is stored. Nothing else may use the
+// Rebuild makes the index anew from what is stored. Nothing else may use the
 // store meanwhile. It needs an Indexer.
-func (s *Store) Reindex(ctx context.Context) error {
+func (s *Store) Rebuild(ctx context.Context) error {
 	if err := s.gate.Enter(ctx); err != nil {
 		return err
 	}
@@ -55,7 +55,7 @@ func (s *Store) Reindex(ctx context.Context) error {
 	if err := s.db.Set(metaIndex, []byte(s.opts.Indexer.Hash()), s.write); err != nil {
 		return s.internal(ctx, err, "writing the index's hash")
 	}
-	return nil
+	return s.loadDefinitions()
 }
 
 type checker struct {
@@ -178,7 +178,7 @@ func (c *checker) index(typ uint16, h head, t uint64) bool {
 	if row == nil {
 		return c.report("document %d has no forward row", h.doc)
 	}
-	if at := max48 - read48(c.v.forward.Key()[1+num48Len:]); at != t {
+	if at := max48 - read48(c.v.forward.Key()[1+num48Len:]); at < t { // it is newer once the definitions have changed
 		return c.report("document %d has a forward row of time %d, its newest version is of %d", h.doc, at, t)
 	}
 	var have []forwardEntry
@@ -200,7 +200,7 @@ func (c *checker) index(typ uint16, h head, t uint64) bool {
 			return c.report("document %d has a forward entry under %s that is not in the index", h.doc, c.s.params.name(e.param))
 		}
 	}
-	if c.s.opts.Indexer == nil {
+	if c.s.opts.Indexer == nil || c.s.isPending(typ) {
 		return true
 	}
 	newest, err := c.v.exact(h.doc, h.version)

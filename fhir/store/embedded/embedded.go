@@ -16,7 +16,7 @@
 // they were first written; types and parameters have numbers too. doc, t, ms
 // and version are 6 bytes, big endian; type and param 2.
 //
-//	m name                               state, cursor secret, index hash, sweep mark, copy mark
+//	m name                               state, cursor secret, index hash, definitions, sweep mark, copy mark
 //	y type name                       -> type
 //	p parameter name                  -> param
 //	c type                            -> number of living resources

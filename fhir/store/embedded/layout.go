@@ -28,6 +28,8 @@ var (
 	metaSecret = []byte("msecret") // encrypts cursors
 	metaIndex  = []byte("mindex")  // the Indexer's hash; absent while the index is being rebuilt
 	metaSwept  = []byte("mswept")  // the newest t whose superseded rows are gone
+	// metaDefinitions is what the index is kept by, and how far older resources are.
+	metaDefinitions = []byte("mdefinitions")
 )
 
 // existParam is the parameter every living resource has one empty entry of.

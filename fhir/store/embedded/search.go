@@ -37,6 +37,10 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 	}
 	q.Total = q.Counting()
 	now := s.visible.Load()
+	// After the moment is chosen: what it holds was made by these or earlier ones.
+	if err := s.isCurrent(q.Revision); err != nil {
+		return nil, err
+	}
 	from := place{t: now.t, issued: s.opts.Clock().UnixMilli(), total: -1}
 	if q.Cursor != "" {
 		var err error

@@ -26,6 +26,9 @@ type Options struct {
 	// Indexer makes entries anew when its Hash is not the one the index was
 	// made with. Nil: the index is taken as it is.
 	Indexer store.Indexer
+	// Customize, if set, gives the Indexer to use, for the resources of type
+	// SearchParameter that are stored.
+	Customize func(stored [][]byte) (store.Indexer, error)
 	// Clock gives lastUpdated and the age of cursors. Nil means time.Now.
 	Clock func() time.Time
 	// Logger hears of the store's health, never of patients. Nil means silence.
@@ -87,6 +90,12 @@ type Store struct {
 	changed map[uint16]uint64 // per type, the t of its last change since Open
 	recent  recent
 	failed  error // of the log; no write is possible after it
+	// reindexedAt is the logical time of the last change of index rows that was no
+	// write: what was prepared before is not to be trusted.
+	reindexedAt uint64
+
+	defs       atomic.Pointer[definitions] // changes with the commit lock held
+	reindexing chan struct{}               // holds who makes entries anew
 
 	sweeping sync.Mutex
 	stop     chan struct{}
@@ -141,6 +150,8 @@ func Open(dir string, opts Options) (*Store, error) {
 		tuning:  defaultTuning(),
 		changed: map[uint16]uint64{},
 		stop:    make(chan struct{}),
+
+		reindexing: make(chan struct{}, 1),
 	}
 	if opts.NoSync {
 		s.write = pebble.NoSync
@@ -168,7 +179,13 @@ func Open(dir string, opts Options) (*Store, error) {
 	if err := s.upgrade(dir); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
+	if err := s.customize(); err != nil {
+		return nil, errors.Join(err, s.db.Close(), lock.Close())
+	}
 	if err := s.rebuildIfStale(); err != nil {
+		return nil, errors.Join(err, s.db.Close(), lock.Close())
+	}
+	if err := s.loadDefinitions(); err != nil {
 		return nil, errors.Join(err, s.db.Close(), lock.Close())
 	}
 	s.disk.watch(opts.FS, dir)

@@ -42,6 +42,9 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 		}
 		ready[i] = c
 	}
+	if _, err := store.RedefinitionOf(changes); err != nil {
+		return nil, err
+	}
 	base, err := s.prepareAll(ctx, ready)
 	if err != nil {
 		return nil, s.internal(ctx, err, "preparing a write")
@@ -83,12 +86,16 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	}
 	work := false
 	for i, c := range changes {
-		if s.recent.maybe(c.typ, c.Key.ID, base) {
+		if err := s.isCurrent(c.Revision); err != nil {
+			return nil, false, &store.ChangeError{Index: i, Err: err}
+		}
+		reindexed := s.reindexedAt > base
+		if reindexed || s.recent.maybe(c.typ, c.Key.ID, base) {
 			h, err := findHead(s.db, c.typ, c.Key.ID)
 			if err != nil {
 				return nil, false, err
 			}
-			if h.version != c.base.version {
+			if reindexed || h.version != c.base.version {
 				if err := s.prepare(c, h); err != nil {
 					return nil, false, err
 				}
@@ -119,6 +126,10 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	if err := s.fill(batch, changes, now); err != nil {
 		return nil, false, err
 	}
+	defs, err := s.redefine(batch, changes, now)
+	if err != nil {
+		return nil, false, err
+	}
 	if s.opts.NoSync {
 		err = s.db.Apply(batch, pebble.NoSync)
 	} else {
@@ -129,6 +140,7 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 		return nil, false, err
 	}
 	s.newest = now
+	s.defs.Store(defs)
 	for _, c := range changes {
 		if !c.noop {
 			s.changed[c.typ] = now.t

@@ -46,7 +46,7 @@ type testCase struct {
 // cases lists every rule.
 func cases() []testCase {
 	return slices.Concat(writeCases, readCases, historyCases, searchCases, alternativesCases, joinCases, pagingCases, backCases, gatherCases, explainCases,
-		limitCases, concurrencyCases, requiresCases, eraseCases, raceCases, propertyCases, joinPropertyCases, archiveCases,
+		limitCases, concurrencyCases, requiresCases, eraseCases, raceCases, propertyCases, joinPropertyCases, archiveCases, reindexCases,
 		scopeCases, joinScopeCases, scopeHistoryCases, scopePropertyCases)
 }
 
