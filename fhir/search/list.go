@@ -20,6 +20,7 @@ func readList(p *parser, at place, value string) (Clause, error) {
 	if err != nil {
 		return Clause{}, err
 	}
+	p.seen["_list"] = true
 	var keys []fhir.Key
 	for _, value := range values {
 		list, err := p.listName(unescape(value))

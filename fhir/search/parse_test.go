@@ -369,9 +369,15 @@ func FuzzParse(f *testing.F) {
 		"name=ada&birthdate=ge2000-01-01", "_sort=-birthdate,name&_count=10", "identifier=http://a|b,|c,d|", `name=a\,b\|c\$d\\e`, "_id=1,2,3&_total=accurate",
 		"code-value-quantity=http://loinc.org|2339-0$gt5.4|http://unitsofmeasure.org|mg/dL", "value-quantity=ap5.40e-3||g", "date=2020-01-01T00:00:00.123+02:00",
 		"subject=Patient/1/_history/2&patient=http://x/fhir/Patient/1", "chromosome-variant-coordinate=1$lt5$gt2", "%zz=1", "_include=*", "a:b.c=d", "_summary=count",
+		"name:exact=Ada&given:contains=d&family:text=a b,c&gender:not=male&birthdate:missing=true", "code:in=http://hospital.example/ValueSet/cardiac&code:not-in=ValueSet/cardiac",
+		"code:below=http://snomed.info/sct|22298006&_profile:below=http://x/y|1&_profile:above=http://x/y/z", "identifier:of-type=a|b|c&subject:identifier=a|b&subject:Patient=1",
+		"subject:Patient.name=x&subject.organization.partof:Organization.name:exact=y", "_has:Observation:patient:_has:AuditEvent:entity:agent=1&link:Patient._has:Group:member:_id=2",
+		"_include:iterate=Observation:subject:Patient&_revinclude=Provenance:*", "_contained=both&_containedType=contained&code=a&status=b", "_list=42&_explain=true&_text=a AND b",
+		"_filter=name eq x or not (birthdate lt 2000)",
 	} {
 		f.Add("Observation", seed, false)
 		f.Add("Patient", seed, true)
+		f.Add("", seed, true)
 	}
 	r := testRegistry(f)
 	f.Fuzz(func(t *testing.T, typ, query string, lenient bool) {
@@ -379,34 +385,65 @@ func FuzzParse(f *testing.F) {
 		if typ != "" {
 			types = []string{typ}
 		}
-		opts := ParseOptions{Lenient: lenient, Base: "http://starling.example/fhir"}
+		opts := ParseOptions{Lenient: lenient, Base: testBase, Lookup: testLookup{}, Explain: true}
 		request, err := r.Parse(types, query, opts)
 		if err != nil {
 			switch fhir.KindOf(err) {
-			case fhir.Invalid, fhir.NotSupported, fhir.TooLarge:
+			case fhir.Invalid, fhir.NotSupported, fhir.TooLarge, fhir.Timeout:
 				return
 			}
 			t.Fatalf("%v", err)
 		}
-		for _, clause := range request.Query.Where {
-			for _, r := range clause.Ranges {
-				if len(r.From) == 0 || r.From[0] == 0 || r.To == nil {
-					t.Fatalf("%s: a range over other classes: %x to %x", query, r.From, r.To)
-				}
-				if r.Keep != nil {
-					r.Keep(r.From) // must not panic on any value of the class
-				}
-			}
+		if n := checkClauses(t, request.Query.Where, 0); n > 3*MaxClauses {
+			t.Fatalf("%s: %d clauses", query, n)
+		}
+		if request.Containers != nil {
+			checkClauses(t, request.Containers.Where, 0)
 		}
 		opts.Lenient = false
 		again, err := r.Parse(types, request.Self, opts)
 		if err != nil {
 			t.Fatalf("the self link %q is refused: %v", request.Self, err)
 		}
-		if again.Self != request.Self || again.Query.Identity != request.Query.Identity || again.Criteria != request.Criteria || len(again.Ignored) > 0 {
+		if again.Self != request.Self || again.Query.Identity != request.Query.Identity || again.Criteria != request.Criteria || len(again.Ignored) > 0 ||
+			shape(again.Query.Where) != shape(request.Query.Where) || !slices.Equal(again.Includes, request.Includes) {
 			t.Fatalf("the self link of %q is another search:\n%q\n%q", query, request.Self, again.Self)
 		}
 	})
+}
+
+// checkClauses checks what stores may rely on, and returns how many clauses
+// there are.
+func checkClauses(t *testing.T, where []Clause, depth int) int {
+	t.Helper()
+	n := len(where)
+	if depth > 3*MaxDepth+100 {
+		t.Fatal("too deep")
+	}
+	for _, c := range where {
+		switch {
+		case c.Any != nil:
+			for _, list := range c.Any {
+				n += checkClauses(t, list, depth+1)
+			}
+		case c.Join != nil:
+			if c.Param == "" || len(c.Join.Types) == 0 || !slices.IsSorted(c.Join.Types) || len(c.Join.Where) == 0 {
+				t.Fatalf("a bad join: %s", shape(where))
+			}
+			n += checkClauses(t, c.Join.Where, depth+1)
+		case c.Param == "":
+			t.Fatalf("a clause of no parameter: %s", shape(where))
+		}
+		for _, r := range c.Ranges {
+			if len(r.From) == 0 || r.From[0] == 0 || r.To == nil && string(r.From) != string([]byte{classPresent}) {
+				t.Fatalf("%s: a range over other classes: %x to %x", c.Param, r.From, r.To)
+			}
+			if r.Keep != nil {
+				r.Keep(r.From) // must not panic on any value of the class
+			}
+		}
+	}
+	return n
 }
 
 func FuzzExtract(f *testing.F) {
