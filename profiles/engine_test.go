@@ -65,7 +65,7 @@ func finds(tb testing.TB, query string, root *resource.Node) bool {
 		tb.Fatal(err)
 	}
 	for _, clause := range request.Query.Where {
-		if !search.Match(entries, clause) {
+		if !search.Match("", entries, clause) {
 			return false
 		}
 	}

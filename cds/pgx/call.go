@@ -32,6 +32,8 @@ type Call struct {
 	NoCall string
 	// Notes are for the reader of the result.
 	Notes []string
+
+	references []string // the alleles of a copy on which nothing was found
 }
 
 // Diplotype is one possible pair, or single copy, of alleles.
@@ -124,7 +126,7 @@ func (m *matching) observe(sites map[*position]*site, sex Sex) string {
 			m.untested(p) // ./. and 0/.
 			continue
 		case len(called) < len(seen.bases):
-			return fmt.Sprintf("of %s only one copy was called, and it differs from the reference", p)
+			return fmt.Sprintf("of %s only one copy is known, and it differs from the reference", p)
 		}
 		o := &observed{position: p, bases: slices.Clone(seen.bases)}
 		if why := m.document(o); why != "" {
@@ -223,6 +225,7 @@ func (m *matching) consider() string {
 	for _, a := range m.d.Alleles {
 		switch n := 0; {
 		case a.Reference, a.Always:
+			m.call.references = append(m.call.references, m.shown(a))
 			m.scores[a] = len(m.sites)
 		default:
 			for pos := range a.Def {
@@ -419,27 +422,48 @@ func (m *matching) remark() {
 	}
 	reference := slices.ContainsFunc(c.Diplotypes, func(d Diplotype) bool { return slices.Contains(d.Alleles, m.d.reference.Name) })
 	if reference && len(c.CoreUntested) > 0 {
-		c.Notes = append(c.Notes, fmt.Sprintf("%s means that nothing was found where it was looked for; not looked at: %s.", m.d.reference.Name, strings.Join(c.CoreUntested, ", ")))
+		c.Notes = append(c.Notes, fmt.Sprintf("Nothing is known of what was not looked at: %s.", strings.Join(c.CoreUntested, ", ")))
 	}
 }
 
 // Words are the result as a laboratory would write it, and as [Knowledge.Find]
-// reads it again: "*1/*3A or *3B/*3C", "c.1905+1G>A (*2A) (heterozygous)". "" if
-// there is none.
+// reads it again: "*1/*3A or *3B/*3C", "c.1905+1G>A (*2A) (heterozygous)". A copy
+// that would be the reference is left out if core positions were not looked at:
+// "*2" then says that of the other copy nothing is known. "" means that there is
+// no result, see Doubt.
 func (c Call) Words() string {
 	var parts []string
-	if len(c.Diplotypes) > 0 {
-		for _, d := range c.Diplotypes {
-			parts = append(parts, d.String())
+	if len(c.Diplotypes) == 0 {
+		for _, v := range c.Variants {
+			zygosity := "heterozygous"
+			if v.Copies == 2 {
+				zygosity = "homozygous"
+			}
+			parts = append(parts, fmt.Sprintf("%s (%s)", v.Name, zygosity))
 		}
-		return strings.Join(parts, " or ")
+		return strings.Join(parts, "; ")
 	}
-	for _, v := range c.Variants {
-		zygosity := "heterozygous"
-		if v.Copies == 2 {
-			zygosity = "homozygous"
+	for _, d := range c.Diplotypes {
+		if len(c.CoreUntested) > 0 {
+			d.Alleles = slices.DeleteFunc(slices.Clone(d.Alleles), func(name string) bool { return slices.Contains(c.references, name) })
+			if len(d.Alleles) == 0 {
+				return ""
+			}
 		}
-		parts = append(parts, fmt.Sprintf("%s (%s)", v.Name, zygosity))
+		if text := d.String(); !slices.Contains(parts, text) {
+			parts = append(parts, text)
+		}
 	}
-	return strings.Join(parts, "; ")
+	return strings.Join(parts, " or ")
+}
+
+// Doubt says why there is no result, "" if there is one.
+func (c Call) Doubt() string {
+	switch {
+	case c.NoCall != "":
+		return c.NoCall
+	case c.Words() == "":
+		return "nothing was found where it was looked for, and these positions were not looked at: " + strings.Join(c.CoreUntested, ", ")
+	}
+	return ""
 }

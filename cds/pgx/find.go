@@ -206,7 +206,7 @@ func (c *geneCase) conclude() Finding {
 // weigh fills the finding's state and candidates.
 func (c *geneCase) weigh(counted []labEvidence) {
 	for _, e := range counted {
-		c.finding.Notes = append(c.finding.Notes, e.reading.notes...)
+		c.finding.Notes = append(append(c.finding.Notes, e.report.Notes...), e.reading.notes...)
 	}
 	if c.gene.Naming == hlaNaming {
 		c.weighHLA(counted)

@@ -54,6 +54,9 @@ type Report struct {
 	// OwnCall marks a result computed by this server, or raw consumer data:
 	// it never overrides a laboratory's and says "confirm before acting".
 	OwnCall bool
+	// Notes are sentences that come with the result, such as what a call from
+	// variants could not see.
+	Notes []string
 	// Quantity and Unit hold a numeric value, such as a reported activity
 	// score or a measured enzyme activity; nil if there is none.
 	Quantity *float64

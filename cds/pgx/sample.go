@@ -101,6 +101,17 @@ func (s *Sample) Add(v Variant) bool {
 	return used
 }
 
+// GenesAt lists the genes that have a position where a record is.
+func (s *Sample) GenesAt(v Variant) []string {
+	var genes []string
+	for _, w := range s.windows.of(v.Chromosome) {
+		if w.from <= max(v.Position+len(v.Ref)-1, v.End) && w.to >= v.Position && !slices.Contains(genes, w.definition.Symbol) {
+			genes = append(genes, w.definition.Symbol)
+		}
+	}
+	return genes
+}
+
 // Wants reports whether a record that covers these bases, both ends included, may
 // say anything that matters.
 func (s *Sample) Wants(chromosome string, from, to int) bool {
@@ -115,6 +126,39 @@ func (s *Sample) Wants(chromosome string, from, to int) bool {
 		}
 	}
 	return false
+}
+
+// Place is a position that tells alleles apart.
+type Place struct {
+	Gene       string
+	Chromosome string // "chr10"
+	Position   int    // 1-based, on GRCh38; of an indel the base before it
+	RSID       string
+	Ref        string
+	Alts       []string // those that an allele has
+}
+
+// PlaceOf returns the position of an rsID; ok is false if no gene has it.
+func (k *Knowledge) PlaceOf(rsid string) (place Place, ok bool) {
+	for _, d := range k.definitions {
+		for _, p := range d.Positions {
+			if p.RSID == rsid {
+				return Place{Gene: d.Symbol, Chromosome: d.Chromosome, Position: p.Pos, RSID: p.RSID, Ref: p.Ref, Alts: p.known()}, true
+			}
+		}
+	}
+	return Place{}, false
+}
+
+// known are the alternatives of a position that an allele has.
+func (p *position) known() []string {
+	var list []string
+	for _, alt := range p.Alts {
+		if p.documented[alt] {
+			list = append(list, alt)
+		}
+	}
+	return list
 }
 
 // window is where records can speak of a position: from its first base to the
@@ -323,6 +367,12 @@ func (s *Sample) merge(d *definition, p *position, seen *site) {
 // with joins two records of one position, as split records of one with several
 // alternatives are: each copy has what one of them names beside the reference.
 func (a *site) with(p *position, b *site) *site {
+	if a.rank == withinStretch && slices.Contains(a.bases, "") != slices.Contains(b.bases, "") {
+		if slices.Contains(a.bases, "") { // what could not be called outweighs what was looked at
+			return a
+		}
+		return b
+	}
 	conflict := &site{doubt: "two records contradict each other", rank: a.rank}
 	if len(a.bases) != len(b.bases) || slices.Contains(a.bases, "") != slices.Contains(b.bases, "") {
 		return conflict

@@ -16,7 +16,12 @@ import (
 // of R4 itself, and what senders make of them.
 type genomics struct {
 	*evidence
-	genes   *geneIndex
+	genes     *geneIndex
+	knowledge *pgx.Knowledge
+	// seen are the variants, called what was called from them.
+	seen    []seenVariant
+	called  []derivedCall
+	blocked map[string]bool // genes of variants that could not be read: nothing is called
 	reports []pgx.Report
 	unread  []pgx.Unread
 	// listed says which DiagnosticReport an observation belongs to.
@@ -81,8 +86,8 @@ const (
 )
 
 // read reads all observations and reports.
-func (ev *evidence) genomics(genes *geneIndex) ([]pgx.Report, []pgx.Unread) {
-	g := &genomics{evidence: ev, genes: genes, listed: map[string]*resource.Node{}, behind: map[string]bool{}}
+func (ev *evidence) genomics(genes *geneIndex, knowledge *pgx.Knowledge, sex pgx.Sex) ([]pgx.Report, []pgx.Unread) {
+	g := &genomics{evidence: ev, genes: genes, knowledge: knowledge, listed: map[string]*resource.Node{}, behind: map[string]bool{}}
 	diagnostics := ev.ofType("DiagnosticReport")
 	for _, r := range diagnostics {
 		g.list(r.node)
@@ -102,6 +107,7 @@ func (ev *evidence) genomics(genes *geneIndex) ([]pgx.Report, []pgx.Unread) {
 		}
 		g.read(&results[i])
 	}
+	g.callAlleles(sex)
 	g.settle()
 	for _, r := range diagnostics {
 		g.unreadReport(r)

@@ -19,7 +19,7 @@ import (
 func read(tb testing.TB, resources ...string) []string {
 	tb.Helper()
 	s := service(config(tb))
-	reports, unread := collect(tb, resources...).genomics(s.genes)
+	reports, unread := collect(tb, resources...).genomics(s.genes, s.config.Knowledge, pgx.SexUnknown)
 	return lines(reports, unread)
 }
 
@@ -185,7 +185,7 @@ func TestOtherShapes(t *testing.T) {
 			[]string{
 				strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v1", 1), strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v2", 1),
 			},
-			[]string{"unread CYP2C19: a variant was reported; alleles are not called from variants in this version (and 1 more)"},
+			[]string{"unread CYP2C19: a variant was reported: it does not say whether the variant is there (and 1 more)"},
 		},
 		{"variants beside a genotype", []string{strings.Replace(obs(lc("69548-6", ""), `"component":[`+studied+`]`), "o1", "v1", 1), genotypeOf("g1", cyp2c19, `"valueString":"*1/*2"`)}, []string{"genotype CYP2C19: *1/*2"}},
 		{"a somatic variant", []string{obs(lc("69548-6", ""), `"component":[`+studied+`,`+component(lc("48002-0", ""), `"valueCodeableConcept":`+lc("LA6684-0", "Somatic"))+`]`)}, nil},
@@ -206,7 +206,7 @@ func TestOtherShapes(t *testing.T) {
 // A test that names one HLA allele has looked for that one.
 func TestHLATestsNameTheirAllele(t *testing.T) {
 	s := service(config(t))
-	reports, _ := collect(t, `{"resourceType":"Observation","id":"o1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"50956-2","display":"HLA-B*57:01 [Presence]"}]},"subject":{"reference":"Patient/p1"},"valueCodeableConcept":{"coding":[{"system":"http://loinc.org","code":"LA9633-4"}]}}`).genomics(s.genes)
+	reports, _ := collect(t, `{"resourceType":"Observation","id":"o1","status":"final","code":{"coding":[{"system":"http://loinc.org","code":"50956-2","display":"HLA-B*57:01 [Presence]"}]},"subject":{"reference":"Patient/p1"},"valueCodeableConcept":{"coding":[{"system":"http://loinc.org","code":"LA9633-4"}]}}`).genomics(s.genes, s.config.Knowledge, pgx.SexUnknown)
 	if len(reports) != 1 || !slices.Equal(reports[0].Tested, []string{"*57:01"}) {
 		t.Errorf("reports %+v", reports)
 	}
@@ -229,7 +229,7 @@ func TestReportDetails(t *testing.T) {
 			"performer":[{"display":"Another laboratory"}],
 			"component":[{"code":{"coding":[{"system":"http://loinc.org","code":"48002-0"}]},"valueCodeableConcept":{"coding":[{"system":"http://loinc.org","code":"LA6683-2"}]}},
 				{"code":{"coding":[{"system":"http://loinc.org","code":"53034-5"}]},"valueCodeableConcept":{"coding":[{"system":"http://loinc.org","code":"LA6703-8"}]}}]}`))
-	reports, unread := ev.genomics(s.genes)
+	reports, unread := ev.genomics(s.genes, s.config.Knowledge, pgx.SexUnknown)
 	if len(reports) != 2 || len(unread) != 0 {
 		t.Fatalf("%d reports, unread %v", len(reports), unread)
 	}
@@ -259,7 +259,7 @@ func TestWithdrawnReportTakesItsResults(t *testing.T) {
 		{"also in a valid report", "final", []string{report("r1", "cancelled"), report("r2", "final"), genotype}},
 		{"also in a valid report, the other way round", "final", []string{report("r2", "final"), report("r1", "cancelled"), genotype}},
 	} {
-		reports, _ := collect(t, test.resources...).genomics(s.genes)
+		reports, _ := collect(t, test.resources...).genomics(s.genes, s.config.Knowledge, pgx.SexUnknown)
 		if len(reports) != 1 || reports[0].Status != test.want {
 			t.Errorf("%s: %+v, want status %s", test.name, reports, test.want)
 		}
@@ -281,7 +281,7 @@ func TestPublishedBundles(t *testing.T) {
 			"haplotype HLA-A: HLA-A*01:01:01G", "haplotype HLA-A: HLA-A*01:02", "genotype HLA-A: hla#3.23.0#HLA-A:01:01G+HLA-A*01:02",
 			"haplotype HLA-B: HLA-B*15:01:01G", "haplotype HLA-B: HLA-B*57:01:01G", "genotype HLA-B: hla#3.23.0#HLA-B*15:01:01G+HLA-B*57:01:01G",
 		}},
-		{"Bundle-bundle-CYP2C19.json", "patient", []string{"unread : a variant was reported without its gene; alleles are not called from variants in this version (and 73 more)"}},
+		{"Bundle-bundle-CYP2C19.json", "patient", []string{"genotype CYP2C19: *4 or *17 or *4/*4 or *4/*17", "unread : a variant was reported without its gene: its place is not one that alleles are told apart by (and 72 more)"}},
 	}
 	for _, test := range tests {
 		t.Run(test.file, func(t *testing.T) {
@@ -291,7 +291,7 @@ func TestPublishedBundles(t *testing.T) {
 			}
 			ev := &evidence{patientID: test.patient, byRef: map[string]int{}}
 			ev.readPrefetch(json.RawMessage(data), true)
-			got := lines(ev.genomics(service(config(t)).genes))
+			got := lines(ev.genomics(service(config(t)).genes, config(t).Knowledge, pgx.SexUnknown))
 			if diff := cmp.Diff(test.want, got); diff != "" {
 				t.Errorf("-want +got\n%s", diff)
 			}

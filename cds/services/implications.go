@@ -76,24 +76,20 @@ func (g *genomics) derivedGenes(r *result) []string {
 	return list
 }
 
-// readVariant keeps a variant of a gene we know, or of none that it names.
-// Alleles are not called from variants here.
+// readVariant keeps a variant of a gene we know, or of none that it names, for
+// the calling of alleles.
 func (g *genomics) readVariant(r *result) {
 	if class, tumour := g.material(r); class == pgx.Somatic || class == pgx.Fetal || tumour || withdrawn[g.status(r)] {
 		return
 	}
-	name := variantName(r.node)
-	symbol, _, known := g.geneOf(r, nil)
-	if !known && name != "" && !g.namesOtherGene(r) {
-		symbol = only(g.genes.inText(name))
-	} else if !known && g.namesOtherGene(r) {
+	v := g.readVariantObservation(r)
+	if v.gene == "" && g.namesOtherGene(r) {
 		return
 	}
-	reason := "a variant was reported; alleles are not called from variants in this version"
-	if symbol == "" {
-		reason = "a variant was reported without its gene; alleles are not called from variants in this version"
+	if name := variantName(r.node); v.gene == "" && name != "" {
+		v.gene = only(g.genes.inText(name))
 	}
-	g.variants = append(g.variants, pgx.Unread{Reference: r.ref, Gene: symbol, Reason: reason})
+	g.seen = append(g.seen, v)
 }
 
 // variantName is how a variant is called: its rsID or database name, else HGVS.

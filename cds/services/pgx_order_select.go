@@ -56,10 +56,11 @@ func (s *orderSelect) answer(ctx context.Context, req *cds.Request) (*cds.Respon
 	ev := s.gather(ctx, req, order.patientID, order.drafts)
 	drafts := readDrafts(order, ev)
 	now := s.config.Clock()
-	reports, unread := ev.genomics(s.genes)
+	patient := ev.patient(now)
+	reports, unread := ev.genomics(s.genes, s.config.Knowledge, patient.BirthSex)
 	advice, silence := s.advise(pgx.Input{
 		Now:         now,
-		Patient:     ev.patient(now),
+		Patient:     patient,
 		Orders:      drafts.orders,
 		Reports:     reports,
 		Medications: ev.medications(drafts.orders),

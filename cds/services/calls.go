@@ -1,0 +1,139 @@
+package services
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/starling-fhir/starling/cds/pgx"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// assay is what one laboratory found in one go: variants that may be put
+// together.
+type assay struct {
+	report   *resource.Node // the DiagnosticReport that groups them, or nil
+	status   string
+	lab      string
+	date     time.Time
+	assembly string
+
+	variants  []seenVariant
+	stretches []seenVariant
+}
+
+// sameAssay reports whether a result belongs to an assay: by the report that
+// lists it, else by laboratory, day, status.
+func (g *genomics) sameAssay(a *assay, v seenVariant) bool {
+	return a.report == g.listed[v.ref] && a.status == v.report.Status &&
+		(a.report != nil || a.lab == v.report.Laboratory && a.date.Equal(v.report.Date))
+}
+
+func (g *genomics) assayOf(list []*assay, v seenVariant) (*assay, []*assay) {
+	for _, a := range list {
+		if g.sameAssay(a, v) && a.assembly == v.assembly {
+			return a, list
+		}
+	}
+	a := &assay{report: g.listed[v.ref], status: v.report.Status, lab: v.report.Laboratory, date: v.report.Date, assembly: v.assembly}
+	return a, append(list, a)
+}
+
+// callAlleles calls star alleles from the variants that were read, assay by
+// assay, and says of the variants that came to nothing why.
+func (g *genomics) callAlleles(sex pgx.Sex) {
+	var list []*assay
+	var a *assay
+	g.blocked = map[string]bool{}
+	g.phases(g.seen)
+	for _, v := range g.seen {
+		if v.problem != "" {
+			g.uninterpreted(v, v.problem)
+			g.blocked[v.gene] = g.blocked[v.gene] || v.gene != ""
+			continue
+		}
+		a, list = g.assayOf(list, v)
+		a.variants = append(a.variants, v)
+	}
+	for _, v := range g.stretches() {
+		a, list = g.assayOf(list, v)
+		a.stretches = append(a.stretches, v)
+	}
+	for _, a := range list {
+		nowhere := func(v seenVariant) bool { return v.problem != "" && v.gene == "" && g.sameAssay(a, v) }
+		if slices.ContainsFunc(g.seen, nowhere) {
+			continue // it may be in any gene
+		}
+		g.callAssay(a, sex)
+	}
+}
+
+func (g *genomics) uninterpreted(v seenVariant, reason string) {
+	if v.gene == "" {
+		reason = "a variant was reported without its gene: " + reason
+	} else {
+		reason = "a variant was reported: " + reason
+	}
+	g.variants = append(g.variants, pgx.Unread{Reference: v.ref, Gene: v.gene, Reason: reason})
+}
+
+// callAssay calls the genes of one assay.
+func (g *genomics) callAssay(a *assay, sex pgx.Sex) {
+	sample, err := g.knowledge.NewSample(a.assembly)
+	if err != nil {
+		for _, v := range a.variants {
+			g.uninterpreted(v, "the genome its place is on was not said")
+		}
+		return
+	}
+	for _, v := range a.stretches {
+		sample.Add(v.variant)
+	}
+	placed := map[string][]seenVariant{} // by the gene whose place it is
+	for _, v := range a.variants {
+		genes := sample.GenesAt(v.variant)
+		if v.gene != "" && len(genes) > 0 && !slices.Contains(genes, v.gene) {
+			g.uninterpreted(v, "its place is one of "+genes[0])
+			g.blocked[v.gene], g.blocked[genes[0]] = true, true
+			continue
+		}
+		if !sample.Add(v.variant) {
+			g.uninterpreted(v, "its place is not one that alleles are told apart by")
+		}
+		for _, gene := range genes {
+			placed[gene] = append(placed[gene], v)
+		}
+	}
+	for _, call := range sample.Calls(sex) {
+		g.take(a, call, placed[call.Gene])
+	}
+}
+
+// take makes a report of a call, or says why there is none.
+func (g *genomics) take(a *assay, call pgx.Call, variants []seenVariant) {
+	from := append(slices.Clone(variants), a.stretches...)
+	if len(from) == 0 || g.blocked[call.Gene] {
+		return // what could not be read may be what matters
+	}
+	if doubt := call.Doubt(); doubt != "" {
+		g.variants = append(g.variants, pgx.Unread{Reference: from[0].ref, Gene: call.Gene, Reason: "no alleles can be called from the variants reported: " + doubt})
+		return
+	}
+	report := from[0].report
+	report.Gene, report.Kind, report.OwnCall = call.Gene, pgx.Genotype, true
+	report.Values = []string{call.Words()}
+	report.Tested, report.Notes = call.Tested, call.Notes
+	count := "regions"
+	if len(variants) > 0 {
+		count = fmt.Sprintf("%d variants", len(variants))
+	}
+	report.Assay = "called by this server from " + count + " reported"
+	g.called = append(g.called, derivedCall{call, from})
+	g.reports = append(g.reports, report)
+}
+
+// derivedCall is a call with the results it rests on.
+type derivedCall struct {
+	pgx.Call
+	from []seenVariant
+}
