@@ -150,3 +150,42 @@ func TestReferences(t *testing.T) {
 		t.Errorf("bad JSON: %v", err)
 	}
 }
+
+// TestCanonicals: what includes need to follow canonical references, both ways.
+func TestCanonicals(t *testing.T) {
+	r := testRegistry(t)
+	for param, want := range map[string][]string{
+		"QuestionnaireResponse questionnaire": {"Questionnaire"},
+		"QuestionnaireResponse subject":       nil,
+		"QuestionnaireResponse status":        nil,
+		"QuestionnaireResponse nothing":       nil,
+		"Nothing questionnaire":               nil,
+		"MeasureReport measure":               {"Measure"},
+	} {
+		typ, name, _ := strings.Cut(param, " ")
+		if got := r.Canonicals(typ, name); !slices.Equal(got, want) {
+			t.Errorf("%s: %q, want %q", param, got, want)
+		}
+	}
+	if got := r.Canonicals("PlanDefinition", "depends-on"); !slices.Contains(got, "Library") || slices.Contains(got, "Patient") {
+		t.Errorf("PlanDefinition.depends-on: %q", got)
+	}
+	w := newWorld(t,
+		`{"resourceType":"Questionnaire","id":"q1","url":"http://h/q","version":"1"}`,
+		`{"resourceType":"Questionnaire","id":"q2","url":"http://h/q","version":"2"}`,
+		`{"resourceType":"Questionnaire","id":"other","url":"http://h/q2"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"any","questionnaire":"http://h/q"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"two","questionnaire":"http://h/q|2"}`,
+		`{"resourceType":"QuestionnaireResponse","id":"none","questionnaire":"http://h/q2"}`,
+	)
+	for want, c := range map[string]Clause{
+		"q1 q2":   HasURL("http://h/q", ""),
+		"q2":      HasURL("http://h/q", "2"),
+		"":        HasURL("http://h/q", "3"),
+		"any two": RefersToURL("questionnaire", "http://h/q"),
+	} {
+		if got := strings.Join(w.search(&Query{Where: []Clause{c}}, true), " "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+}
