@@ -30,6 +30,7 @@ var classNames = map[byte]struct{ name, parts string }{
 	classTokenType:             {"token of type", "ttt"},
 	classString:                {"string", "tt"},
 	classStringWord:            {"string from a later word", "t"},
+	classStringPiece:           {"piece of a long string", "t"},
 	classReference:             {"reference", "tt"},
 	classReferenceVersion:      {"reference to a version", "ttt"},
 	classReferenceURL:          {"reference URL", "t"},

@@ -51,8 +51,9 @@ const (
 	classTokenText   byte = 0x32 // text folded display, text or identifier type text: for :text
 	classTokenType   byte = 0x33 // text type system, text type code, text value: for :of-type
 
-	classString     byte = 0x40 // text folded, text exact
-	classStringWord byte = 0x41 // text folded, from its second, third, ... word on: family names
+	classString      byte = 0x40 // text folded, text exact
+	classStringWord  byte = 0x41 // text folded, from its second, third, ... word on: family names
+	classStringPiece byte = 0x42 // text folded: a piece of one too long for an entry, for :contains and :text
 
 	classReference           byte = 0x50 // text type, text id
 	classReferenceVersion    byte = 0x51 // text type, text id, text version

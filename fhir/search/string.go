@@ -15,10 +15,6 @@ import (
 // String parameters: https://hl7.org/fhir/R4/search.html#string. A value
 // matches if it starts with the search text, both folded.
 
-// classStringPiece holds a text folded: a piece of one that is too long for one
-// entry, for :contains and :text.
-const classStringPiece byte = 0x42
-
 // fold returns s in lower case, without combining marks (ł is l, ß is ss), apostrophes and full
 // stops, and with one space for each other run of what is neither letter nor
 // digit; none at the ends.
