@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/internal/golden"
 )
 
 func BenchmarkNewRegistry(b *testing.B) {
@@ -33,6 +34,51 @@ func BenchmarkExtract(b *testing.B) {
 			}
 		})
 	}
+}
+
+// BenchmarkExtractSynthea takes the resources of made-up patients, and tells how
+// many entries a resource has and how many bytes their values, of those how much
+// for full-text search.
+func BenchmarkExtractSynthea(b *testing.B) {
+	r := testRegistry(b)
+	var roots []*resource.Node
+	eachFile(b, golden.Shared(b, "samples", "synthea"), func(_ string, doc []byte) {
+		bundle, err := resource.Decode(doc)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, e := range bundle.List("entry") {
+			roots = append(roots, e.Get("resource"))
+		}
+	})
+	entries, size, words, wordSize := 0, 0, 0, 0
+	for _, root := range roots {
+		list, _, err := r.Extract(root)
+		if err != nil {
+			b.Fatal(err)
+		}
+		for _, e := range list {
+			entries++
+			size += len(e.Value)
+			if e.Value[0] == classTextWord {
+				words++
+				wordSize += len(e.Value)
+			}
+		}
+	}
+	b.ReportAllocs()
+	i := 0
+	for b.Loop() {
+		if _, _, err := r.Extract(roots[i%len(roots)]); err != nil {
+			b.Fatal(err)
+		}
+		i++
+	}
+	per := func(n int) float64 { return float64(n) / float64(len(roots)) }
+	b.ReportMetric(per(entries), "entries/resource")
+	b.ReportMetric(per(size), "entryB/resource")
+	b.ReportMetric(per(words), "words/resource")
+	b.ReportMetric(per(wordSize), "wordB/resource")
 }
 
 func BenchmarkParse(b *testing.B) {

@@ -83,7 +83,8 @@ func (f *filterCompiler) fail(at int, err error) error { return filterError(f.te
 // for each meaning of the name.
 func (f *filterCompiler) path(at place, test *filterNode, steps []filterStep) ([]holding, error) {
 	step := steps[0]
-	if len(steps) == 1 && (strings.HasPrefix(step.name, "_has:") || wholeReader(step.name) != nil) {
+	words := (step.name == narrativeParam || step.name == contentParam) && test.compare != "pr"
+	if len(steps) == 1 && (words || strings.HasPrefix(step.name, "_has:") || wholeReader(step.name) != nil) {
 		return f.whole(at, test, step)
 	}
 	if strings.HasPrefix(step.name, "_has:") {
@@ -177,8 +178,7 @@ func (f *filterCompiler) through(at place, m meaning, step filterStep, typ strin
 
 // whole makes the clause of a criterion that is no parameter: _text, _list, _has.
 func (f *filterCompiler) whole(at place, test *filterNode, step filterStep) ([]holding, error) {
-	text := step.name == narrativeParam || step.name == contentParam
-	switch {
+	switch text := step.name == narrativeParam || step.name == contentParam; {
 	case step.name == "_filter":
 		return nil, f.fail(step.at, fhir.Errorf(fhir.Invalid, "a filter stands in parentheses, not in a _filter of its own"))
 	case test.compare != "eq" && (!text || test.compare != "co"):

@@ -253,6 +253,16 @@ func numberInterval(n *resource.Node, typ string) (interval, bool) {
 
 // times returns the product of two numbers.
 func times(a, b literal) literal {
+	if len(a.digits)+len(b.digits) <= 18 { // the product fits into 64 bits
+		x, _ := strconv.ParseUint("0"+a.digits, 10, 64)
+		y, _ := strconv.ParseUint("0"+b.digits, 10, 64)
+		if x*y == 0 {
+			return literal{}
+		}
+		text := strconv.FormatUint(x*y, 10)
+		power := a.exponent - len(a.digits) + b.exponent - len(b.digits)
+		return exactly10(decimal{a.negative != b.negative, strings.TrimRight(text, "0"), power + len(text)})
+	}
 	x, px := a.integer()
 	y, py := b.integer()
 	d := scaled(x.Mul(x, y), px+py)

@@ -241,7 +241,7 @@ func eachExample(t *testing.T, visit func(name string, doc []byte)) {
 	}
 }
 
-func eachFile(t *testing.T, dir string, visit func(name string, doc []byte)) {
+func eachFile(t testing.TB, dir string, visit func(name string, doc []byte)) {
 	t.Helper()
 	err := filepath.WalkDir(dir, func(path string, entry os.DirEntry, err error) error {
 		if err != nil || entry.IsDir() || !strings.HasSuffix(path, ".json") {

@@ -44,7 +44,7 @@ func (r *Registry) Parse(types []string, rawQuery string, opts ParseOptions) (*R
 	}
 	opts.Base = strings.TrimSuffix(opts.Base, "/")
 	p := &parser{registry: r, opts: opts, seen: map[string]bool{}}
-	p.request.Query.Count, p.request.Query.Revision = DefaultCount, r.revision
+	p.request.Query.Count = DefaultCount
 	if err := p.scope(types, pairs); err != nil {
 		return nil, err
 	}

@@ -177,6 +177,9 @@ func plainXHTML(div string) string {
 		if !ok {
 			return out.String()
 		}
+		if div = after; end == "-->" {
+			continue
+		}
 		name := strings.TrimPrefix(tag, "/")
 		if i := strings.IndexFunc(name, func(r rune) bool { return r == '/' || unicode.IsSpace(r) }); i >= 0 {
 			name = name[:i]
@@ -184,7 +187,6 @@ func plainXHTML(div string) string {
 		if !inlineTags[strings.ToLower(name)] {
 			out.WriteByte(' ')
 		}
-		div = after
 	}
 }
 

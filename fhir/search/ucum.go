@@ -259,8 +259,8 @@ func (r *termReader) component(parens int) (term, error) {
 		return term{}, errNoUnit
 	case allDigits(name):
 		number, ok := new(big.Rat).SetString(name)
-		if !ok {
-			return term{}, errNoUnit
+		if !ok || len(r.rest) > 1 && r.rest[0] == '.' && allDigits(r.rest[1:2]) {
+			return term{}, errNoUnit // 1.73 would be 1 times 73, which nobody means
 		}
 		return term{number, map[string]int{}}, nil
 	}
