@@ -69,7 +69,7 @@ func (w *write) expect(now *fhir.Resource) (int64, error) {
 }
 
 // judged reports whether a write holds for the version it was resolved with only.
-func (w *write) judged() bool { return w.patch != nil || w.limited() }
+func (w *write) judged() bool { return w.patch != nil || w.rehearsed || w.limited() }
 
 // overtaken reports whether the store refused a write because of what happened
 // since it was resolved, so that it must be resolved again. Then the caller may

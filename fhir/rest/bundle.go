@@ -135,6 +135,7 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 		return invalid("structure", where+".resource", "a resource is a JSON object")
 	}
 	req.body = func() (*resource.Node, error) { return body, nil }
+	req.bodiless = body == nil
 	req.patch = func() (*resource.Node, error) { return patchOf(body) }
 	return nil
 }

@@ -136,7 +136,7 @@ func (s *Server) typeCapabilities(typ string) resource.Node {
 func (s *Server) codes(types bool) []string {
 	var names []string
 	for _, row := range s.table {
-		if strings.HasPrefix(row.Path, "/:type") != types || row.Code == "capabilities" {
+		if strings.HasPrefix(row.Path, "/:type") != types || row.Code == "capabilities" || row.Operation != "" {
 			continue
 		}
 		for _, code := range []string{row.Code, row.Also} {

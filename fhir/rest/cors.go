@@ -15,7 +15,7 @@ var (
 		"If-None-Exist", "If-None-Match", "Origin", "Prefer", "X-Request-Id",
 	}, ", ")
 	corsResponseHeaders = strings.Join([]string{
-		"Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id",
+		"Accept-Patch", "Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id",
 	}, ", ")
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 )

@@ -244,7 +244,7 @@ func (s *Server) request(c echo.Context, row *interaction, values map[string]str
 		cancel()
 		r.ctx, cancel = context.WithTimeout(in.Context(), s.Limits.Timeout)
 	}}
-	r.body, r.patch = b.resource, b.patch
+	r.body, r.patch, r.bodiless = b.resource, b.patch, in.ContentLength == 0
 	if r.typ == "Binary" && (row.Code == "create" || row.Code == "update") {
 		r.body = func() (*resource.Node, error) { return b.binary(r.id) }
 	}
@@ -263,6 +263,9 @@ func (s *Server) send(c echo.Context, a *answer) error {
 		}
 		f.pretty = f.pretty || a.pretty
 		c.Set(formatKey, f)
+	}
+	if a.stream != nil {
+		return s.stream(c, a)
 	}
 	return respond(c, a.status, a.body)
 }

@@ -290,7 +290,7 @@ func TestCORS(t *testing.T) {
 		rec := a.do(call{"OPTIONS", "/Patient/ada", []string{origin, "Access-Control-Request-Method: PUT", "Access-Control-Request-Private-Network: true"}, ""})
 		check(t, rec, 204, []string{
 			"Access-Control-Allow-Origin: https://app.example.org",
-			"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, DELETE, OPTIONS",
+			"Access-Control-Allow-Methods: GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
 			"Access-Control-Allow-Private-Network: true",
 		}, "")
 		if !strings.Contains(rec.Header().Get("Access-Control-Allow-Headers"), "If-Match") {

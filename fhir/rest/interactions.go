@@ -87,6 +87,9 @@ type request struct {
 	ifModifiedSince time.Time // zero if not sent
 	prefer          prefer
 
+	method string // of the row: GET for HEAD too
+	// bodiless says that no body was sent.
+	bodiless bool
 	// body decodes the request's resource; an entry has decoded it before.
 	body func() (*resource.Node, error)
 	// patch decodes the body of a PATCH: the list of a JSON Patch, or a resource.
@@ -112,6 +115,8 @@ type answer struct {
 	resource *fhir.Resource
 	// body is the JSON to send; nil sends none.
 	body []byte
+	// stream, if set, makes the body instead, while it is sent.
+	stream streaming
 	// outcome says that body is an OperationOutcome about the interaction.
 	outcome bool
 	// media and pretty, if set, overrule the format chosen from the URL and the
@@ -144,7 +149,7 @@ func (s *Server) find(method string, segments []string) (*interaction, map[strin
 	}
 	for _, segment := range segments {
 		if strings.HasPrefix(segment, "$") {
-			return nil, nil, fhir.Errorf(fhir.NotSupported, "the operation %s is not supported", fhir.Clip(segment))
+			return nil, nil, s.unknownOperation(segment)
 		}
 	}
 	return nil, nil, fhir.Errorf(fhir.NotFound, "there is no interaction with such a URL; see %smetadata", s.basePrefix)
@@ -243,12 +248,16 @@ func (r *request) allow(row *interaction) error {
 
 // serve carries out one interaction that stands alone.
 func (s *Server) serve(row *interaction, r *request) (*answer, error) {
-	r.route = row.Method + " " + row.Path
+	r.route, r.method = row.Method+" "+row.Path, row.Method
 	if err := r.allow(row); err != nil {
 		return nil, err
 	}
 	if row.Write == nil {
-		return row.Handle(r)
+		a, err := row.Handle(r)
+		if err == nil && a.stream != nil && r.entry != nil {
+			a.body, err = s.collected(r.ctx, a.stream)
+		}
+		return a, err
 	}
 	w, err := row.Write(r)
 	if err != nil {

@@ -136,7 +136,7 @@ func TestInteractions(t *testing.T) {
 		{"history at a day", call{"GET", "/Patient/ada/_history?_at=2026-01-02", nil, ""}, 400, nil, "history-at-day.json"},
 		{"history with an unknown parameter", call{"GET", "/Patient/ada/_history?name=x", nil, ""}, 400, nil, "history-unknown.json"},
 
-		{"operation", call{"GET", "/Patient/ada/$everything", nil, ""}, 400, nil, "operation.json"},
+		{"operation", call{"GET", "/Patient/ada/$everythin", nil, ""}, 400, nil, "operation.json"},
 		{
 			"patch",
 			call{"PATCH", "/Patient/ada", []string{"Content-Type: application/json-patch+json"}, "[]"},

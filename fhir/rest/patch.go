@@ -2,6 +2,7 @@ package rest
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/base64"
 	"mime"
@@ -64,8 +65,8 @@ func (s *Server) patchConditional(r *request) (*write, error) {
 // newPatch reads the patch of a request. Whether a test or a condition of a patch
 // holds tells what is stored, so who patches must be allowed to read.
 func (s *Server) newPatch(r *request) (*write, error) {
-	if err := r.access.Allow("read", r.typ); err != nil {
-		return nil, fhir.Errorf(fhir.Forbidden, "not allowed: patch of %s without the right to read it, because what becomes of a patch tells what is stored", r.typ)
+	if err := r.mayReadPatched(); err != nil {
+		return nil, err
 	}
 	w, err := newWrite(r, fhir.Patch)
 	if err != nil {
@@ -82,6 +83,15 @@ func (s *Server) newPatch(r *request) (*write, error) {
 	}
 	w.unless = r.ifNoneMatch
 	return w, err
+}
+
+// mayReadPatched returns an error if the caller may read nothing of the type that
+// they are about to patch.
+func (r *request) mayReadPatched() error {
+	if err := r.access.Allow("read", r.typ); err != nil {
+		return fhir.Errorf(fhir.Forbidden, "not allowed: patch of %s without the right to read it, because what becomes of a patch tells what is stored", r.typ)
+	}
+	return nil
 }
 
 // patch reads the body of a PATCH: a list is a JSON Patch, an object a resource.
@@ -335,14 +345,17 @@ func (s *Server) resolvePatch(ctx context.Context, access search.Access, u *unit
 	if err != nil {
 		return err
 	}
-	if now == nil || !access.Sees(now) {
+	if now == nil {
 		return notFound(w.key)
+	}
+	if ok, err := s.sees(ctx, access, now); err != nil || !ok {
+		return cmp.Or(err, notFound(w.key))
 	}
 	if now.Deleted() {
 		return fhir.Errorf(fhir.Deleted, "%s was deleted; what is not there cannot be patched", w.key)
 	}
-	if !w.scope.Owns(now.Key, now.Patients) {
-		return w.notOwned(now)
+	if mine, err := s.judge(ctx, access, w, now); err != nil || mine == nil {
+		return cmp.Or(err, w.notOwned(now))
 	}
 	if err := w.replace(now, nil); err != nil {
 		return err

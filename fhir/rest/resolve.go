@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 
@@ -90,7 +91,7 @@ func (w *write) replace(now *fhir.Resource, condition *store.Condition) error {
 	if err != nil {
 		return err
 	}
-	if w.fresh && w.limited() {
+	if w.fresh && w.judged() {
 		return fhir.Errorf(fhir.Duplicate, "%s is there already", now.Key)
 	}
 	w.change = &store.Change{Key: now.Key, Method: w.method, IfVersion: version, IfNone: w.fresh, Condition: condition}
@@ -121,8 +122,8 @@ func (s *Server) resolveCriteria(ctx context.Context, access search.Access, u *u
 	case w.patch != nil && found == nil:
 		return fhir.Errorf(fhir.NotFound, "nothing matches the criteria, so there is nothing to patch")
 	case w.patch != nil:
-		if !access.Sees(found) {
-			return fhir.Errorf(fhir.NotFound, "nothing matches the criteria, so there is nothing to patch")
+		if ok, err := s.sees(ctx, access, found); err != nil || !ok {
+			return cmp.Or(err, error(fhir.Errorf(fhir.NotFound, "nothing matches the criteria, so there is nothing to patch")))
 		}
 		if err := w.replace(found, condition); err != nil {
 			return err

@@ -202,7 +202,9 @@ func New(cfg Config) (*Server, error) {
 		basePrefix: cfg.Base + "/",
 		basePath:   base.EscapedPath(),
 	}
-	s.table = s.interactions()
+	if s.table, err = s.rows(); err != nil {
+		return nil, err
+	}
 	s.currentStatement()
 	return s, nil
 }

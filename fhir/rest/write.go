@@ -39,6 +39,9 @@ type write struct {
 
 	links []link
 	newID string // the id to use if one must be made
+	// rehearsed says that the write is only asked about: then nothing is left for
+	// the store to find out.
+	rehearsed bool
 
 	// What an attempt to commit found out:
 	key     fhir.Key       // zero for a conditional deletion without a match
@@ -134,6 +137,8 @@ type unit struct {
 	urls map[string]*write
 	// batch says that entries are not linked with each other.
 	batch bool
+	// rehearsal says that nothing is to be written: whether it could be is asked.
+	rehearsal bool
 }
 
 // attempts is how often conditions are resolved anew when concurrent writes
@@ -241,7 +246,7 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 			origins = append(origins, w)
 		}
 	}
-	if len(changes) == 0 {
+	if len(changes) == 0 || u.rehearsal {
 		return nil
 	}
 	results, err := s.Store.Write(ctx, changes)
@@ -286,11 +291,8 @@ func (w *write) answer(access search.Access, p prefer) *answer {
 			verb = "patched"
 		}
 	}
-	if w.reply != nil {
-		if access.Sees(w.result) {
-			a.body = w.reply(w.result)
-		}
-		return a
+	if w.reply != nil { // which is about the resource, but not the resource
+		return &answer{status: a.status, body: w.reply(w.result)}
 	}
 	switch p.content {
 	case "minimal":
