@@ -42,6 +42,11 @@ func TestParse(t *testing.T) {
 		{"Patient", "_summary=count", "", "_summary=count", 0, 0, TotalAccurate},
 		{"Patient", "_summary=count&_total=none", "", "_summary=count&_total=none", 0, 0, TotalAccurate},
 		{"Patient", "_summary=false", "", "_summary=false", 0, 20, TotalCheap},
+		{"Patient", "_summary=true", "", "_summary=true", 0, 20, TotalCheap},
+		{"Patient", "_summary=text", "", "_summary=text", 0, 20, TotalCheap},
+		{"Patient", "_summary=data", "", "_summary=data", 0, 20, TotalCheap},
+		{"Patient", "name:exact=Ada&link:Patient.name=b&_has:Observation:patient:code=c&_include=Patient:link",
+			"_has:Observation:patient:code=c&link:Patient.name=b&name:exact=Ada", "name:exact=Ada&link:Patient.name=b&_has:Observation:patient:code=c&_include=Patient:link", 3, 20, TotalCheap},
 		{"Patient", "_total=none", "", "_total=none", 0, 20, TotalNone},
 		{"Patient", "_total=estimate", "", "_total=estimate", 0, 20, TotalCheap},
 		{"Patient", "_total=accurate", "", "_total=accurate", 0, 20, TotalAccurate},
@@ -125,6 +130,35 @@ func TestSortClasses(t *testing.T) {
 	}
 }
 
+// TestExplain: _explain is known where it is allowed.
+func TestExplain(t *testing.T) {
+	for value, want := range map[string]bool{"true": true, "false": false} {
+		r, err := parse(t, "Patient", "name=a&_explain="+value, ParseOptions{Explain: true})
+		if err != nil || r.Query.Explain != want || r.Self != "name=a&_explain="+value {
+			t.Errorf("%s: %t, self %q, error %v", value, r.Query.Explain, r.Self, err)
+		}
+	}
+	if _, err := parse(t, "Patient", "_explain=1", ParseOptions{Explain: true}); err == nil || !strings.Contains(err.Error(), "neither true nor false") {
+		t.Errorf("_explain=1: %v", err)
+	}
+	if r, err := parse(t, "Patient", "_explain=true", ParseOptions{Lenient: true}); err != nil || r.Query.Explain || len(r.Ignored) != 1 {
+		t.Errorf("not allowed and lenient: %+v, error %v", r, err)
+	}
+}
+
+// TestScoredWords: words of the search's own full-text parameters are for the
+// score, those of other resources are not.
+func TestScoredWords(t *testing.T) {
+	for query, want := range map[string]string{
+		"_content=Chest pain&_text=pain": "chest pain", "name=pain": "", "link:Patient._content=pain": "", "_has:Observation:patient:_content=pain": "",
+		"_content:missing=false": "",
+	} {
+		if got := strings.Join(mustParse(t, "Patient", query).Text, " "); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+}
+
 func TestParseErrors(t *testing.T) {
 	many := func(n int, value string) string { return strings.TrimSuffix(strings.Repeat(value+",", n), ",") }
 	tests := []struct {
@@ -200,6 +234,12 @@ func TestParseErrors(t *testing.T) {
 		{"Patient", "_cursor=", fhir.Invalid, "_cursor is empty"},
 		{"Patient", "_sort=nam", fhir.Invalid, `_sort: "nam" is not a search parameter of Patient (did you mean "name"?)`},
 		{"Patient", "_sort=", fhir.Invalid, "_sort"},
+		{"Patient", "_sort=_type", fhir.Invalid, "_type is no parameter of resources"},
+		{"Patient", "_sort=-_list", fhir.Invalid, "_list is no parameter of resources"},
+		{"Patient", "_sort=link.name", fhir.Invalid, "without chains and modifiers"},
+		{"Patient", "_sort=name:exact", fhir.Invalid, "without chains and modifiers"},
+		{"Patient", "_sort=_content", fhir.Invalid, "has no order"},
+		{"Location", "_sort=near", fhir.Invalid, "has no order"},
 		{"Observation", "_sort=code-value-quantity", fhir.Invalid, "has no order"},
 		{"Patient", "name=%zz", fhir.Invalid, "not a well-formed part"},
 		{"Patient", "name=%ff", fhir.Invalid, "not a well-formed part"},

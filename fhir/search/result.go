@@ -196,6 +196,9 @@ func readSort(p *parser, value string) error {
 		if strings.ContainsAny(name, ".:") {
 			return fhir.Errorf(fhir.Invalid, "_sort: %q: the order is that of parameters of the resource itself, without chains and modifiers", fhir.Clip(name))
 		}
+		if p.isResult(name) || wholeReader(name) != nil {
+			return fhir.Errorf(fhir.Invalid, "_sort: %s is no parameter of resources, so it gives no order", name)
+		}
 		found, err := p.meanings(p.at, name)
 		if err != nil {
 			return explain(err, "_sort")
