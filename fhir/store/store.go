@@ -206,7 +206,8 @@ type HistoryQuery struct {
 // Indexer makes a stored resource's index entries anew. A store calls it when
 // its index was made by other definitions than the running ones.
 type Indexer interface {
-	// Hash changes whenever entries may.
+	// Hash changes whenever entries may. What is behind a '+' in it stands for
+	// definitions that clients have made, and may change while the store serves.
 	Hash() string
 	// Index returns the entries and compartments of a stored resource.
 	Index(json []byte) ([]search.Entry, []string, error)

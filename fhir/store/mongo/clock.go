@@ -11,6 +11,7 @@ import (
 	"go.mongodb.org/mongo-driver/v2/mongo"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // clockID is the _id of the clock in history. It is there, not in meta, so that
@@ -26,6 +27,10 @@ type clock struct {
 	// Index is the hash of the definitions the index was made with; "" while it
 	// is being rebuilt. Only servers of the same definitions may write.
 	Index string `bson:"index"`
+	// Generation counts the changes of the definitions, and Pending are the
+	// parameters for which older resources may have other entries than they give.
+	Generation int64              `bson:"generation,omitempty"`
+	Pending    []search.Parameter `bson:"pending,omitempty"`
 	// Swept is the newest logical time whose replaced index entries may be gone.
 	Swept int64 `bson:"swept"`
 	// Source and Place are of an unfinished copy into this store.
@@ -61,16 +66,16 @@ func (s *Store) readClock(ctx context.Context) (*clock, error) {
 	return &c, nil
 }
 
-// decodeClock reads the clock out of an answer and checks that this server may
-// answer searches by the index.
-func (s *Store) decodeClock(raw bson.Raw) (*clock, error) {
+// decodeClock reads the clock out of an answer and checks that the index is kept
+// by the definitions that a search was read by.
+func (s *Store) decodeClock(raw bson.Raw, revision string) (*clock, error) {
 	var c clock
 	if err := bson.Unmarshal(raw, &c); err != nil {
 		return nil, damaged(historyName, clockID, err)
 	}
 	s.sawTypes(&c)
-	if s.opts.Indexer != nil && c.Index != s.indexHash {
-		return nil, otherIndex()
+	if err := s.isCurrent(&c, revision); err != nil {
+		return nil, err
 	}
 	return &c, nil
 }

@@ -103,7 +103,7 @@ func (tx *transaction) run(ctx context.Context) error {
 	if err := tx.readHeads(ctx); err != nil {
 		return err
 	}
-	if s.opts.Indexer != nil && tx.now.Index != s.indexHash {
+	if s.opts.Indexer != nil && tx.now.Index == "" {
 		return otherIndex()
 	}
 	if tx.now.Source != nil {
@@ -203,8 +203,14 @@ func (tx *transaction) judge(ctx context.Context) error {
 		return err
 	}
 	for _, p := range tx.batch {
+		if err := tx.made(p); err != nil {
+			return err
+		}
 		work := false
 		for i, c := range p.changes {
+			if p.err != nil {
+				break
+			}
 			h := tx.head(c)
 			err := precondition(c, h)
 			if err == nil {

@@ -23,10 +23,7 @@ func (s *Store) rebuildIfStale(ctx context.Context) error {
 	if s.opts.Indexer == nil {
 		return nil
 	}
-	needed := func() (bool, error) {
-		c, err := s.readClock(ctx)
-		return err == nil && c.Index != s.indexHash, err
-	}
+	needed := func() (bool, error) { return s.isStale(ctx) }
 	waiting := func(l leaseState) {
 		if s.opts.OnRebuild != nil && l.Total > 0 {
 			s.opts.OnRebuild(l.Done, l.Total)
@@ -41,6 +38,27 @@ func (s *Store) rebuildIfStale(ctx context.Context) error {
 		return nil
 	})
 	return fault(ctx, err, "rebuilding the index")
+}
+
+// isStale reports whether the index was made by other definitions than those of
+// this program and of what is stored. Another server may change what is stored
+// between the two looks at it: then they are taken again.
+func (s *Store) isStale(ctx context.Context) (bool, error) {
+	last := ""
+	for {
+		if err := s.customize(ctx); err != nil {
+			return false, err
+		}
+		c, err := s.readClock(ctx)
+		if err != nil || c.Index == s.indexHash {
+			return false, err
+		}
+		looked := c.revision() + " " + s.indexHash
+		if looked == last {
+			return true, nil
+		}
+		last = looked
+	}
 }
 
 // rebuild goes through all versions in the order of their keys. Nobody writes
@@ -76,7 +94,11 @@ func (s *Store) rebuild(ctx context.Context, l *lease) error {
 		last = *chunk[len(chunk)-1].doc
 	}
 	res, err := s.history.UpdateOne(ctx, bson.D{{Key: "_id", Value: clockID}, {Key: "index", Value: ""}},
-		bson.D{{Key: "$set", Value: bson.D{{Key: "index", Value: s.indexHash}}}})
+		bson.D{
+			{Key: "$set", Value: bson.D{{Key: "index", Value: s.indexHash}}},
+			{Key: "$inc", Value: bson.D{{Key: "generation", Value: int64(1)}}},
+			{Key: "$unset", Value: bson.D{{Key: "pending", Value: ""}}},
+		})
 	if err == nil && res.MatchedCount != 1 {
 		return fhir.Errorf(fhir.Unavailable, "another version of the program began to rebuild the index too; run only one")
 	}

@@ -366,7 +366,11 @@ func (p *paging) read(ctx context.Context, pipeline mongo.Pipeline, n int, visit
 			return damaged(historyName, clockID, errMissing)
 		}
 		var err error
-		p.clock, err = p.s.decodeClock(raw)
+		revision := ""
+		if p.q != nil { // it reads the index
+			revision = p.q.Revision
+		}
+		p.clock, err = p.s.decodeClock(raw, revision)
 		return err
 	})
 	if err == nil && p.clock == nil {

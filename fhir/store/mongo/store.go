@@ -24,6 +24,9 @@ type Options struct {
 	// Indexer makes entries anew when its Hash is not the one the index was
 	// made with. Nil: the index is taken as it is.
 	Indexer store.Indexer
+	// Customize, if set, gives the Indexer to use in its place, for the resources of
+	// type SearchParameter that are stored.
+	Customize func(stored [][]byte) (store.Indexer, error)
 	// Clock gives lastUpdated and the age of cursors. Nil means time.Now.
 	Clock func() time.Time
 	// Logger hears of the store's health, never of patients. Nil means silence.

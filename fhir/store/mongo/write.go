@@ -73,6 +73,9 @@ func (s *Store) Write(ctx context.Context, changes []store.Change) ([]*fhir.Reso
 			return nil, fhir.Errorf(fhir.TooLarge, "one transaction may hold %d MiB; send it in parts", maxWriteBytes>>20)
 		}
 	}
+	if _, err := store.RedefinitionOf(changes); err != nil {
+		return nil, err
+	}
 	select {
 	case s.queue <- p:
 	case <-ctx.Done():
@@ -146,7 +149,8 @@ func independent(batch []*pending) (now, later []*pending) {
 	changes := 0
 	for _, p := range batch {
 		changes += len(p.changes)
-		if len(now) > 0 && (changes > maxBatchChanges || p.dependsOn(keys, types)) {
+		alone := len(now) > 0 && (p.redefinition() != nil || now[0].redefinition() != nil)
+		if len(now) > 0 && (alone || changes > maxBatchChanges || p.dependsOn(keys, types)) {
 			changes -= len(p.changes)
 			later = append(later, p)
 		} else {

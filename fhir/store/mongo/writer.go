@@ -43,6 +43,7 @@ func (tx *transaction) write(ctx context.Context) error {
 	for typ, n := range w.delta {
 		tx.next.Counts[typ] += n
 	}
+	tx.redefine()
 	if err := tx.writeHistory(ctx, &w); err != nil {
 		return err
 	}
@@ -160,7 +161,8 @@ func (tx *transaction) moveClock(delta map[string]int64) mongo.WriteModel {
 	}
 	slices.SortFunc(inc, func(a, b bson.E) int { return cmp.Compare(a.Key, b.Key) })
 	filter := bson.D{{Key: "_id", Value: clockID}, {Key: "now", Value: tx.now.Now}, {Key: "index", Value: tx.now.Index}, {Key: "source", Value: nil}}
-	update := bson.D{{Key: "$set", Value: bson.D{{Key: "now", Value: tx.next.Now}, {Key: "at", Value: tx.next.At}}}}
+	set := bson.D{{Key: "now", Value: tx.next.Now}, {Key: "at", Value: tx.next.At}}
+	update := bson.D{{Key: "$set", Value: append(set, tx.redefined()...)}}
 	if len(inc) > 0 {
 		update = append(update, bson.E{Key: "$inc", Value: inc})
 	}
