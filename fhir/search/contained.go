@@ -57,6 +57,9 @@ func (in inside) sorted(container *extraction) []Entry {
 		one.indexWords(one.set)
 		used += len(one.entries) - before
 		for _, e := range one.extraction.sorted() {
+			if p := one.set.byName[e.Param]; p != nil && p.custom {
+				continue // their containers are not indexed anew when it is defined
+			}
 			out = append(out, Entry{containedParam(one.typ, e.Param), e.Value})
 		}
 	}

@@ -1,6 +1,7 @@
 package search
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"regexp"
@@ -217,9 +218,34 @@ func (r *Registry) With(definitions []Definition) (*Registry, []error) {
 	if out.custom == nil {
 		out.hash = own.hash
 	} else {
-		out.hash = out.fingerprint()
+		out.hash = own.hash + "+" + out.fingerprint()[:16]
 	}
 	return &out, errs
+}
+
+// WithStored returns a registry with the parameters that stored resources of type
+// SearchParameter define, as JSON, as far as they can be used. The order of the
+// resources does not matter.
+func (r *Registry) WithStored(stored [][]byte) *Registry {
+	var definitions []Definition
+	for _, json := range stored {
+		root, err := resource.Decode(json)
+		if err != nil {
+			continue
+		}
+		if d, err := ReadDefinition(root); err == nil {
+			definitions = append(definitions, d)
+		}
+	}
+	SortDefinitions(definitions)
+	out, _ := r.With(definitions)
+	return out
+}
+
+// SortDefinitions brings definitions into the order in which stored ones count:
+// that of their ids.
+func SortDefinitions(definitions []Definition) {
+	slices.SortFunc(definitions, func(a, b Definition) int { return strings.Compare(a.ID, b.ID) })
 }
 
 // Changed returns the parameters whose entries by r and by another registry are
@@ -236,10 +262,12 @@ func (r *Registry) Changed(other *Registry) []Parameter {
 			out = append(out, name)
 		}
 	}
-	slices.SortFunc(out, func(a, b Parameter) int {
-		return strings.Compare(a.Type+" "+a.Name, b.Type+" "+b.Name)
-	})
+	slices.SortFunc(out, compareParameters)
 	return out
+}
+
+func compareParameters(a, b Parameter) int {
+	return cmp.Or(strings.Compare(a.Type, b.Type), strings.Compare(a.Name, b.Name))
 }
 
 // widening adds definitions to the sets of types.

@@ -7,8 +7,8 @@ import (
 	"github.com/starling-fhir/starling/fhir/resource"
 )
 
-// Indexing returns a registry whose searches say by which definitions they were
-// read (Query.Revision), and that refuses parameters whose entries a store still
+// Indexing returns a registry whose searches by parameters that clients define say
+// by which definitions they were read (Query.Revision), and that refuses parameters whose entries a store still
 // lacks for older resources. progress tells how far the store is.
 func (r *Registry) Indexing(revision string, lacking []Parameter, progress func() (done, total int64)) *Registry {
 	out := *r
@@ -33,37 +33,48 @@ func (r *Registry) Ready(typ, name string) bool { return !r.indexing[Parameter{t
 
 // refuseUnready returns an error if a search needs a parameter that is still being
 // indexed: half an answer would look like a whole one. So it is for lenient searches
-// too. What clients define is not known of contained resources at all.
+// too. What clients define is not known of contained resources at all. A search that
+// needs such parameters holds for the present definitions only.
 func (r *Registry) refuseUnready(req *Request) error {
-	q := &req.Query
+	if len(r.custom) == 0 {
+		return nil
+	}
+	custom := func(typ, name string) bool { return r.custom[Parameter{typ, name}] != "" }
 	if req.Contained != "" {
-		if name := find(req.innerTypes, req.inner, func(typ, name string) bool { return r.custom[Parameter{typ, name}] != "" }); name != "" {
+		if name := find(req.innerTypes, req.inner, custom); name != "" {
 			return fhir.Errorf(fhir.NotSupported, "_contained: %s is defined by a SearchParameter of this server, and those are not looked for in contained resources", name)
 		}
 	}
-	if len(r.indexing) == 0 {
+	if name := r.needs(req, custom); name == "" {
 		return nil
 	}
-	lacks := func(typ, name string) bool { return r.indexing[Parameter{typ, name}] }
-	if name := find(q.Types, q.Where, lacks); name != "" {
+	req.Query.Revision = r.revision
+	if name := r.needs(req, func(typ, name string) bool { return r.indexing[Parameter{typ, name}] }); name != "" {
 		return r.stillIndexing(name)
 	}
+	return nil
+}
+
+// needs returns the first parameter that a search is answered by and that is one
+// of those looked for; "" for none.
+func (r *Registry) needs(req *Request, is func(typ, name string) bool) string {
+	q := &req.Query
+	if name := find(q.Types, q.Where, is); name != "" {
+		return name
+	}
 	for _, s := range q.Sort {
-		if anyType(q.Types, s.Param, lacks) {
-			return r.stillIndexing(s.Param)
+		if anyType(q.Types, s.Param, is) {
+			return s.Param
 		}
 	}
 	for _, i := range req.Includes {
-		if !i.Reverse {
-			continue // is read off the resources
-		}
-		for p := range r.indexing {
-			if p.Type == i.Type && (i.Param == p.Name || i.Param == "*") {
-				return r.stillIndexing(p.Name)
+		for p := range r.custom {
+			if i.Reverse && i.Type == p.Type && (i.Param == "*" || i.Param == p.Name) && is(p.Type, p.Name) {
+				return p.Name // others are read off the resources
 			}
 		}
 	}
-	return nil
+	return ""
 }
 
 func (r *Registry) stillIndexing(name string) error {
@@ -105,4 +116,20 @@ func anyType(types []string, name string, is func(typ, name string) bool) bool {
 		types = slices.Concat(resource.Types(), []string{""})
 	}
 	return slices.ContainsFunc(types, func(typ string) bool { return is(typ, name) })
+}
+
+// Defined returns the parameters that a definition adds, sorted; none if it is not
+// in force, or says what FHIR's own definitions say already.
+func (r *Registry) Defined(d Definition) (out []Parameter) {
+	for p := range r.custom {
+		set := r.common
+		if p.Type != "" {
+			set = r.types[p.Type]
+		}
+		if found := set.byName[p.Name]; found != nil && found.custom && found.URL == d.URL && p.Name == d.Code {
+			out = append(out, p)
+		}
+	}
+	slices.SortFunc(out, compareParameters)
+	return out
 }
