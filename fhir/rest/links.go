@@ -30,7 +30,7 @@ func (u *unit) collect(w *write) []link {
 	}
 	resource.EachReference(w.root, func(path string, ref *resource.Node) {
 		text := ref.Get("reference")
-		if text == nil || text.Kind != resource.String {
+		if text == nil || text.Kind != resource.String || enclosed(w.root, path) {
 			return
 		}
 		if u.target(text.Text, base) != nil || isConditional(text.Text) || u.dangles(w, text.Text) {
@@ -42,12 +42,19 @@ func (u *unit) collect(w *write) []link {
 	}
 	number := 0
 	resource.EachURI(w.root, func(path string, uri *resource.Node) {
-		if u.replaceable(path, uri.Text) {
+		if u.replaceable(path, uri.Text) && !enclosed(w.root, path) {
 			links = append(links, link{sent: uri.Text, number: number, path: path})
 		}
 		number++
 	})
 	return links
+}
+
+// enclosed reports whether a place is inside an entry of a Bundle. What
+// is stored as a Bundle, such as a document, is kept as it was made: its resources
+// refer to each other, and their links are not those of a transaction around it.
+func enclosed(root *resource.Node, path string) bool {
+	return root.Str("resourceType") == "Bundle" && strings.HasPrefix(path, "Bundle.entry")
 }
 
 // target returns the write of the entry that a URL names, or nil. base is the
@@ -79,9 +86,9 @@ func (u *unit) replaceable(path, text string) bool {
 }
 
 // dangles says whether a reference of an entry names another entry that is not
-// there. A Bundle inside the request has entries of its own.
+// there.
 func (u *unit) dangles(w *write, text string) bool {
-	return w.entry != nil && w.root.Str("resourceType") != "Bundle" &&
+	return w.entry != nil &&
 		(strings.HasPrefix(text, "urn:uuid:") || strings.HasPrefix(text, "urn:oid:")) &&
 		u.urls[text] == nil && !w.had[text]
 }

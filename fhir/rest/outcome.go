@@ -16,34 +16,36 @@ import (
 )
 
 // outcomes gives each kind of error its HTTP status and its issue code,
-// https://hl7.org/fhir/R4/valueset-issue-type.html.
+// https://hl7.org/fhir/R4/valueset-issue-type.html, and says when it is given:
+// docs/reference/errors.md is the table.
 var outcomes = map[fhir.Kind]struct {
 	status int
 	code   string
+	when   string
 }{
-	fhir.Internal:         {http.StatusInternalServerError, "exception"},
-	fhir.Invalid:          {http.StatusBadRequest, "invalid"},
-	fhir.NotSupported:     {http.StatusBadRequest, "not-supported"},
-	fhir.NotFound:         {http.StatusNotFound, "not-found"},
-	fhir.Deleted:          {http.StatusGone, "deleted"},
-	fhir.VersionMismatch:  {http.StatusPreconditionFailed, "conflict"},
-	fhir.PreconditionFail: {http.StatusPreconditionFailed, "business-rule"},
-	fhir.MultipleMatches:  {http.StatusPreconditionFailed, "multiple-matches"},
-	fhir.Conflict:         {http.StatusConflict, "conflict"},
-	fhir.Duplicate:        {http.StatusPreconditionFailed, "duplicate"},
-	fhir.Unprocessable:    {http.StatusUnprocessableEntity, "business-rule"},
-	fhir.TooLarge:         {http.StatusRequestEntityTooLarge, "too-long"},
-	fhir.URITooLong:       {http.StatusRequestURITooLong, "too-long"},
-	fhir.TooCostly:        {http.StatusBadRequest, "too-costly"},
-	fhir.Expired:          {http.StatusGone, "expired"},
-	fhir.MethodNotAllowed: {http.StatusMethodNotAllowed, "not-supported"},
-	fhir.NotAcceptable:    {http.StatusNotAcceptable, "not-supported"},
-	fhir.UnsupportedMedia: {http.StatusUnsupportedMediaType, "not-supported"},
-	fhir.Unauthenticated:  {http.StatusUnauthorized, "login"},
-	fhir.Forbidden:        {http.StatusForbidden, "forbidden"},
-	fhir.Throttled:        {http.StatusTooManyRequests, "throttled"},
-	fhir.Unavailable:      {http.StatusServiceUnavailable, "transient"},
-	fhir.Timeout:          {http.StatusGatewayTimeout, "timeout"},
+	fhir.Internal:         {http.StatusInternalServerError, "exception", "a fault of the server; its log has the request's id"},
+	fhir.Invalid:          {http.StatusBadRequest, "invalid", "the request, the search or the resource cannot be read, or breaks a base rule of R4"},
+	fhir.NotSupported:     {http.StatusBadRequest, "not-supported", "known to FHIR, but not offered here"},
+	fhir.NotFound:         {http.StatusNotFound, "not-found", "no such resource, version, type or URL, or none that the caller may see"},
+	fhir.Deleted:          {http.StatusGone, "deleted", "the resource was deleted; the message names its last version"},
+	fhir.VersionMismatch:  {http.StatusPreconditionFailed, "conflict", "If-Match names another version than the newest"},
+	fhir.PreconditionFail: {http.StatusPreconditionFailed, "business-rule", "another condition of the request does not hold"},
+	fhir.MultipleMatches:  {http.StatusPreconditionFailed, "multiple-matches", "conditional criteria match more than one resource"},
+	fhir.Conflict:         {http.StatusConflict, "conflict", "other writes got in between again and again, or something refers to what is to be deleted"},
+	fhir.Duplicate:        {http.StatusPreconditionFailed, "duplicate", "there is a resource of this id already"},
+	fhir.Unprocessable:    {http.StatusUnprocessableEntity, "business-rule", "a sound resource that breaks a rule of this server, such as one about references"},
+	fhir.TooLarge:         {http.StatusRequestEntityTooLarge, "too-long", "a body, resource or Bundle is beyond a limit"},
+	fhir.URITooLong:       {http.StatusRequestURITooLong, "too-long", "the URL has more than 64 KiB"},
+	fhir.TooCostly:        {http.StatusBadRequest, "too-costly", "a search or batch that would cost too much; the message says what to add"},
+	fhir.Expired:          {http.StatusGone, "expired", "the page's first page is too old; search again"},
+	fhir.MethodNotAllowed: {http.StatusMethodNotAllowed, "not-supported", "the URL is known, but not with this method; Allow lists the others"},
+	fhir.NotAcceptable:    {http.StatusNotAcceptable, "not-supported", "Accept or _format leaves no format, or XML cannot hold a character of the answer"},
+	fhir.UnsupportedMedia: {http.StatusUnsupportedMediaType, "not-supported", "the body's Content-Type, charset or Content-Encoding is not read"},
+	fhir.Unauthenticated:  {http.StatusUnauthorized, "login", "no valid token; WWW-Authenticate says more"},
+	fhir.Forbidden:        {http.StatusForbidden, "forbidden", "the token does not allow this"},
+	fhir.Throttled:        {http.StatusTooManyRequests, "throttled", "too many requests at once, or no memory left for a large body of unknown length"},
+	fhir.Unavailable:      {http.StatusServiceUnavailable, "transient", "the store cannot be reached, is full or shuts down"},
+	fhir.Timeout:          {http.StatusGatewayTimeout, "timeout", "the request took longer than it may"},
 }
 
 // retryAfterSeconds is the Retry-After of the kinds that pass by themselves.

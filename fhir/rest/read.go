@@ -55,7 +55,10 @@ func (r *request) visible(res *fhir.Resource) error {
 		return notFound(res.Key)
 	}
 	if res.Deleted() {
-		return fhir.Errorf(fhir.Deleted, "%s was deleted", res.Key)
+		if res.Version == 1 {
+			return fhir.Errorf(fhir.Deleted, "%s was deleted", res.Key)
+		}
+		return fhir.Errorf(fhir.Deleted, "%s was deleted; what it was is %s/_history/%d", res.Key, res.Key, res.Version-1)
 	}
 	return nil
 }

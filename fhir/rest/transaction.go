@@ -40,6 +40,9 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 	if merge(problems) != nil {
 		return nil, s.allProblems(r.ctx, entries, problems)
 	}
+	if err := s.rehearse(r.ctx, u, entries); err != nil {
+		return nil, err
+	}
 	if err := s.commit(r.ctx, r.access, u); err != nil {
 		return nil, err
 	}
@@ -53,6 +56,40 @@ func (s *Server) transaction(r *request, root *resource.Node) (*answer, error) {
 	}
 	s.serveAll(r.ctx, reads)
 	return s.responses(r.trace, "transaction-response", entries), nil
+}
+
+// rehearse returns the errors that reads of a transaction would give: if one of
+// its entries fails, a transaction has to fail as a whole. What the transaction
+// writes itself is there for its reads, what it deletes is not. What others change
+// until the reads are answered can still make one fail: then the answer says so in
+// its place.
+//
+// https://hl7.org/fhir/R4/http.html#transaction-response
+func (s *Server) rehearse(ctx context.Context, u *unit, entries []*entry) error {
+	written := make(map[fhir.Key]*write, len(u.writes))
+	for _, w := range u.writes {
+		if w.id != "" {
+			written[fhir.Key{Type: w.typ, ID: w.id}] = w
+		}
+	}
+	return parallel(ctx, len(entries), func(i int) error {
+		e := entries[i]
+		if e.write != nil || e.row.Code != "read" && e.row.Code != "vread" && e.row.Code != "history-instance" {
+			return nil
+		}
+		key := fhir.Key{Type: e.request.typ, ID: e.request.id}
+		var err error
+		switch w := written[key]; {
+		case w == nil || e.row.Code == "vread":
+			_, err = s.serve(e.row, e.request)
+		case w.method == fhir.Delete && e.row.Code == "read":
+			err = fhir.Errorf(fhir.Deleted, "%s deletes %s", w.entry.where(), key)
+		}
+		if err == nil {
+			return nil
+		}
+		return at(err, e.where()+".request.url")
+	})
 }
 
 // allProblems adds what the gate says to the problems of a transaction's
