@@ -50,18 +50,21 @@ func (sel *selection) explainStep(typ string, plan *search.Plan, i int) {
 	if i == plan.Drive {
 		role = "drive"
 	}
+	joined := t.join != nil && applies(t.clause, typ)
 	switch bound := t.bound(typ, "_id", true); {
 	case bound.never():
 		role = "nothing matches"
-	case t.join != nil && t.join.open && applies(t.clause, typ):
+	case joined && t.join.open:
 		role = "join, candidates tested"
 	case bound.always:
 		role = "everything matches"
-	case t.join != nil:
+	case joined:
 		role += ", joined with what was found first"
-		step.Found = int64(len(t.join.found))
 	case !t.exact(typ):
 		role += ", and looked at again"
+	}
+	if joined && !t.join.open {
+		step.Found = int64(len(t.join.found))
 	}
 	step.Role = role
 }
@@ -74,7 +77,7 @@ type said struct {
 
 // askPlan asks the database how it finds the page of one type.
 func (p *paging) askPlan(ctx context.Context, typ string, plan search.Plan) (said, bool) {
-	f, _ := typeFilter(typ, plan, p.sel.terms[typ], "_id")
+	f, _ := p.sel.typeFilter(typ, plan, "_id")
 	one := &selection{filter: f.filter}
 	stages := bson.A{bson.D{{Key: "$match", Value: p.current(one, p.beyond("_id", p.last.Key)...)}}}
 	if len(p.q.Sort) > 0 {

@@ -144,7 +144,7 @@ func (p *past) find(ctx context.Context, n int) error {
 		if some {
 			pipeline = append(pipeline, unionWith(historyName, stages))
 		}
-		page := &paging{s: p.s, collection: p.s.snapshot}
+		page := &paging{s: p.s, q: &search.Query{}, collection: p.s.snapshot}
 		err := page.read(ctx, pipeline, n, func(raw bson.Raw) error {
 			var v versionHit
 			if err := bson.Unmarshal(raw, &v); err != nil {

@@ -27,6 +27,10 @@ import (
 // of everybody: else it would show in refusals how much there is of others.
 const (
 	maxOthers = 10_000
+	// maxElements is how many keys the filter of one selection may hold, of all
+	// its types and joins together. A command holds it up to four times, at most
+	// 120 bytes each, and may have 16 MB.
+	maxElements = 20_000
 	// rowsPerKey is how many more resources may refer to the keys of a reverse
 	// join than there may be keys.
 	rowsPerKey = 10
@@ -140,10 +144,11 @@ func (p *paging) join(ctx context.Context, sel *selection) error {
 		if err := p.join(ctx, j.others); err != nil {
 			return err
 		}
-		if !p.innerFirst(sel, j) {
+		room := sel.room()
+		if room < 1 || !p.innerFirst(sel, j, room) {
 			continue
 		}
-		known, err := p.findOthers(ctx, j, nil)
+		known, err := p.findOthers(ctx, j, nil, room)
 		if err != nil {
 			return err
 		}
@@ -157,31 +162,38 @@ func (p *paging) join(ctx context.Context, sel *selection) error {
 	return nil
 }
 
-// innerFirst reports whether to look for the others of a join before the
-// resources that are joined with them.
-func (p *paging) innerFirst(outer *selection, j *joined) bool {
+// room is how many others of one more join the filter can hold.
+func (sel *selection) room() int {
+	left := maxElements
+	for _, j := range sel.joins {
+		left -= len(j.found) * len(sel.types)
+	}
+	most := maxOthers
+	if sel.s.othersLimit > 0 {
+		most = sel.s.othersLimit
+	}
+	return min(most, left/len(sel.types))
+}
+
+// innerFirst reports whether to look for the others of a join, of which there is
+// room for some, before the resources that are joined with them.
+func (p *paging) innerFirst(outer *selection, j *joined, room int) bool {
 	if p.q.Scope != nil {
 		return true
 	}
-	many := float64(p.s.maxOthers())
+	many := float64(room)
 	return j.others.rows <= 4*many && (outer.rows > fewCandidates || j.others.rows <= max(many/4, 4*outer.rows))
 }
 
-func (s *Store) maxOthers() int {
-	if s.othersLimit > 0 {
-		return s.othersLimit
-	}
-	return maxOthers
-}
-
 // findOthers finds the others of a join that are among some keys, or refer to
-// them; nil means all, and then known is false if there are too many.
-func (p *paging) findOthers(ctx context.Context, j *joined, among []string) (known bool, err error) {
+// them. Nil means all, of which there is room for some; known is false if there
+// are more.
+func (p *paging) findOthers(ctx context.Context, j *joined, among []string, room int) (known bool, err error) {
 	sel := j.others
 	if sel.filter == nil {
 		return true, nil
 	}
-	limit := p.s.maxOthers() + 1
+	limit := room + 1
 	if among != nil {
 		if p.tests++; p.tests > maxTests {
 			return false, tooManyJoined()
@@ -225,50 +237,62 @@ func (j *joined) restriction(id string, among []string) []bson.D {
 	if !j.clause.Join.Reverse {
 		return []bson.D{oneOf(id, slices.Clone(among)).filter}
 	}
+	return []bson.D{j.referring("ix", among)}
+}
+
+// referring is the filter for a field that holds a reference to one of the keys.
+func (j *joined) referring(field string, keys []string) bson.D {
 	var elements []string
 	for _, typ := range j.others.types {
-		for _, key := range among {
+		for _, key := range keys {
 			elements = append(elements, reference(typ, j.clause.Param, key))
 		}
 	}
-	return []bson.D{oneOf("ix", elements).filter}
+	return oneOf(field, elements).filter
 }
 
 // readExact finds others that the filter alone decides about and returns how many
 // there are, at most limit.
 func (p *paging) readExact(ctx context.Context, j *joined, among []string, limit int) (int, error) {
-	sel := j.others
-	fields := bson.D{{Key: "version", Value: 1}}
-	rows := limit
 	if j.clause.Join.Reverse {
-		if among == nil {
-			rows = rowsPerKey * limit
-		}
-		var any bson.A
-		for _, typ := range sel.types {
-			from, to := references(typ, j.clause.Param)
-			any = append(any, within("$$e", from, to))
-		}
-		fields = bson.D{{Key: "r", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
+		return p.readReferred(ctx, j, among, limit)
 	}
-	stages := p.both(sel, fields, func(id string) ([]bson.D, bson.A) { return j.restriction(id, among), nil })
-	stages = append(stages, bson.D{{Key: "$limit", Value: rows}})
-	if !j.clause.Join.Reverse {
-		n := 0
-		return n, p.candidates(ctx, stages, min(limit, 2*maxOthers), func(raw bson.Raw) error {
-			key, _ := raw.Lookup("_id").StringValueOK()
-			j.found[key] = true
-			n++
-			return nil
-		})
+	stages := p.both(j.others, bson.D{{Key: "version", Value: 1}}, func(id string) ([]bson.D, bson.A) { return j.restriction(id, among), nil })
+	stages = append(stages, bson.D{{Key: "$limit", Value: limit}})
+	n := 0
+	err := p.candidates(ctx, stages, min(limit, 2*maxOthers), func(raw bson.Raw) error {
+		key, _ := raw.Lookup("_id").StringValueOK()
+		j.found[key] = true
+		n++
+		return nil
+	})
+	return n, err
+}
+
+// readReferred is readExact for what others refer to. The database makes one of
+// all equal references.
+func (p *paging) readReferred(ctx context.Context, j *joined, among []string, limit int) (int, error) {
+	var any bson.A
+	for _, typ := range j.others.types {
+		from, to := references(typ, j.clause.Param)
+		any = append(any, within("$$e", from, to))
 	}
-	// Each element that refers to something comes once, with how many of the
-	// others have it; and once those that refer to nothing.
+	fields := bson.D{{Key: "r", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
+	stages := p.both(j.others, fields, func(id string) ([]bson.D, bson.A) { return j.restriction(id, among), nil })
+	rows := rowsPerKey * limit
+	if among == nil {
+		stages = append(stages, bson.D{{Key: "$limit", Value: rows}})
+	}
+	// Each element comes once, with how many of the others have it; and once
+	// those without any, so that all of the others are counted.
 	stages = append(stages,
 		bson.D{{Key: "$unwind", Value: bson.D{{Key: "path", Value: "$r"}, {Key: "preserveNullAndEmptyArrays", Value: true}}}},
 		bson.D{{Key: "$group", Value: bson.D{{Key: "_id", Value: "$r"}, {Key: "n", Value: bson.D{{Key: "$sum", Value: 1}}}}}},
-		bson.D{{Key: "$limit", Value: limit + 1}},
 	)
+	if among != nil {
+		stages = append(stages, bson.D{{Key: "$match", Value: j.referring("_id", among)}})
+	}
+	stages = append(stages, bson.D{{Key: "$limit", Value: limit + 1}})
 	seen, n := int64(0), 0
 	err := p.candidates(ctx, stages, min(limit, 2*maxOthers), func(raw bson.Raw) error {
 		count, _ := raw.Lookup("n").AsInt64OK()
@@ -284,14 +308,14 @@ func (p *paging) readExact(ctx context.Context, j *joined, among []string, limit
 		}
 		return nil
 	})
-	if seen >= int64(rows) {
+	if among == nil && seen >= int64(rows) {
 		n = limit
 	}
-	return n, err
+	return min(n, limit), err
 }
 
 // readCandidates finds others that must be looked at and returns how many were,
-// at most limit.
+// at most limit; also limit if they refer to as many.
 func (p *paging) readCandidates(ctx context.Context, j *joined, among []string, limit int) (int, error) {
 	sel := j.others
 	var more []string
@@ -310,14 +334,18 @@ func (p *paging) readCandidates(ctx context.Context, j *joined, among []string, 
 			return
 		}
 		for _, e := range c.entries {
-			if key, ok := search.Refers(e.Value); ok && e.Param == j.clause.Param {
-				j.found[key.String()] = true
+			key, ok := search.Refers(e.Value)
+			if name := key.String(); ok && e.Param == j.clause.Param && (among == nil || j.asked[name]) {
+				j.found[name] = true
 			}
 		}
 	}}
 	n := 0
 	err := p.candidates(ctx, stages, min(limit, 2*cheapRows), func(raw bson.Raw) error {
-		n++
+		if n++; among == nil && len(j.found) >= limit {
+			n = limit
+			return errEnough
+		}
 		c, err := readCandidate(raw, nil)
 		if err != nil {
 			return err
@@ -326,6 +354,9 @@ func (p *paging) readCandidates(ctx context.Context, j *joined, among []string, 
 	})
 	if err == nil {
 		err = b.end(ctx)
+	}
+	if among == nil && len(j.found) >= limit {
+		n = limit
 	}
 	return n, err
 }
@@ -336,11 +367,13 @@ type batch struct {
 	sel  *selection
 	take func(*candidate)
 	all  []*candidate
+	size int // of their entries
 }
 
 func (b *batch) add(ctx context.Context, c *candidate) error {
 	b.all = append(b.all, c)
-	if len(b.all) < testChunk && b.sel.anyOpen() {
+	b.size += len(c.entries)
+	if len(b.all) < testChunk && b.size < rowsPerKey*testChunk && b.sel.anyOpen() {
 		return nil
 	}
 	return b.end(ctx)
@@ -354,7 +387,7 @@ func (b *batch) end(ctx context.Context) error {
 	for _, c := range b.all {
 		b.take(c)
 	}
-	b.all = b.all[:0]
+	b.all, b.size = b.all[:0], 0
 	return nil
 }
 
@@ -387,8 +420,12 @@ func (p *paging) test(ctx context.Context, sel *selection, all []*candidate) err
 				}
 			}
 		}
-		for some := range slices.Chunk(among, testChunk) {
-			if _, err := p.findOthers(ctx, j, some); err != nil {
+		chunk := testChunk
+		if j.clause.Join.Reverse {
+			chunk = max(1, testChunk/max(1, len(j.others.types)))
+		}
+		for some := range slices.Chunk(among, chunk) {
+			if _, err := p.findOthers(ctx, j, some, 0); err != nil {
 				return err
 			}
 		}

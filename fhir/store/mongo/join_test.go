@@ -168,3 +168,95 @@ func TestACostlyJoinIsRefusedByWhatTheScopeSeesAlone(t *testing.T) {
 		t.Errorf("nobody matches: %d, %v", n, err)
 	}
 }
+
+// TestWhichSideAJoinIsAnsweredFrom follows the decision by what the plans tell,
+// with statistics, without, and with a scope, which must not heed them.
+func TestWhichSideAJoinIsAnsweredFrom(t *testing.T) {
+	s := openTest(t, testDatabase(t), Options{})
+	var changes []store.Change
+	for i := range 300 {
+		changes = append(changes, put(fhir.Update, fmt.Sprintf("Patient/%d", i), "all=x", fmt.Sprintf("n=%d", i)),
+			put(fhir.Update, fmt.Sprintf("Observation/%d", i), "all=x", fmt.Sprintf("n=%d", i), refers("subject", fmt.Sprintf("Patient/%d", i))))
+	}
+	write(t, s, changes...)
+	all, one := chain("subject", "Patient", is("all", "x")), chain("subject", "Patient", is("n", "7"))
+	reverse := has("Observation", "subject", is("all", "x"))
+	registry, err := search.NewRegistry()
+	if err != nil {
+		t.Fatal(err)
+	}
+	wide := registry.Access(search.Grant{Type: "*", Rights: search.CanSearch}).Scope(search.CanSearch)
+	const inner, outer = "drive, joined with what was found first", "join, candidates tested"
+	for _, test := range []struct {
+		name   string
+		typ    string
+		where  []search.Clause
+		scope  *search.Scope
+		known  bool // statistics
+		limit  int
+		role   string
+		others int64
+		found  int
+	}{
+		{"few others", "Observation", []search.Clause{one}, nil, false, 0, inner, 1, 1},
+		{"many others", "Observation", []search.Clause{all}, nil, false, 0, inner, 300, 300},
+		{"as many others as there may be", "Observation", []search.Clause{all}, nil, false, 300, inner, 300, 300},
+		{"one more than that", "Observation", []search.Clause{all}, nil, false, 299, outer, -1, 300},
+		{"as many as others refer to", "Patient", []search.Clause{reverse}, nil, false, 300, inner, 300, 300},
+		{"one more than that in reverse", "Patient", []search.Clause{reverse}, nil, false, 299, outer, -1, 300},
+		{"many others, few candidates", "Observation", []search.Clause{is("n", "7"), all}, nil, true, 200, outer, -1, 1},
+		{"the same without statistics", "Observation", []search.Clause{is("n", "7"), all}, nil, false, 300, "test, joined with what was found first", 300, 1},
+		{"the same with a scope", "Observation", []search.Clause{is("n", "7"), all}, wide, true, 300, "test, joined with what was found first", 300, 1},
+		{"nothing to join with", "Observation", []search.Clause{chain("subject", "Device")}, nil, false, 0, "nothing matches", 0, 0},
+	} {
+		s.stats.seen.Store(noSample)
+		if test.known {
+			if err := s.sampleEntries(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.othersLimit = test.limit
+		q := search.Query{Types: []string{test.typ}, Where: test.where, Scope: test.scope, Count: 1000, Total: search.TotalAccurate, Explain: true}
+		page, err := s.Search(t.Context(), q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(page.Resources) != test.found || page.Total != int64(test.found) {
+			t.Errorf("%s: found %d of %d, want %d", test.name, len(page.Resources), page.Total, test.found)
+		}
+		for _, step := range page.Plans[0].Steps {
+			if step.Join != nil && (step.Role != test.role || step.Found != max(test.others, 0) && step.Found != test.others) {
+				t.Errorf("%s: %q, %d found; want %q, %d", test.name, step.Role, step.Found, test.role, test.others)
+			}
+		}
+	}
+}
+
+// TestFiltersHaveRoomForAllJoins: a command holds 16 MB, so joins share what
+// their keys may take.
+func TestFiltersHaveRoomForAllJoins(t *testing.T) {
+	s := &Store{}
+	var where []search.Clause
+	for _, typ := range []string{"Patient", "Device", "Group"} {
+		where = append(where, chain("subject", typ))
+	}
+	for _, types := range [][]string{{"Observation"}, {"Condition", "Encounter", "Observation"}} {
+		sel := s.newSelection(&search.Query{Types: types, Where: where}, types)
+		sel.choose()
+		total := 0
+		for i, j := range sel.joins {
+			room := sel.room()
+			if i == 0 && room != min(maxOthers, maxElements/len(types)) {
+				t.Errorf("the first of %d types has room for %d", len(types), room)
+			}
+			for n := range room {
+				j.found[fmt.Sprintf("Patient/%d", n)] = true
+			}
+			j.open = false
+			total += room * len(types)
+		}
+		if total > maxElements || sel.room() > 0 {
+			t.Errorf("%d types: %d elements, and room for %d more", len(types), total, sel.room())
+		}
+	}
+}

@@ -125,13 +125,13 @@ func (t *term) exact(typ string) bool {
 // driving one first, because MongoDB finds documents by one element of ix and
 // tests the others on what it finds. drive is the step that drives, -1 for none:
 // then every resource of the type is looked at.
-func typeFilter(typ string, plan search.Plan, terms []term, id string) (filter condition, drive int) {
+func (sel *selection) typeFilter(typ string, plan search.Plan, id string) (filter condition, drive int) {
 	drive = -1
 	rows := 0.0 // of the driving step
 	all := make([]condition, 1, len(plan.Steps)+1)
 	all[0] = always // room for what drives
 	for i, step := range plan.Steps {
-		t := termOf(terms, step.Clause)
+		t := sel.term(typ, step.Clause)
 		f := t.bound(typ, id, true)
 		switch {
 		case drive < 0 && f.anchored:

@@ -93,7 +93,7 @@ func (sel *selection) choose() {
 	filters, formers := filterOf{}, filterOf{}
 	for _, typ := range sel.asked {
 		plan := search.PlanType(typ, sel.where[typ], estimate{sel.s.stats.current(), sel})
-		f, drive := typeFilter(typ, plan, sel.terms[typ], "_id")
+		f, drive := sel.typeFilter(typ, plan, "_id")
 		if plan.Drive = drive; drive < 0 {
 			plan.Rows = sel.s.stats.current().Resources(typ)
 		} else {
@@ -108,7 +108,7 @@ func (sel *selection) choose() {
 		sel.exact = sel.exact && !slices.ContainsFunc(sel.terms[typ], func(t term) bool { return !t.exact(typ) })
 		filters.add(typ, f)
 		if keyed {
-			f, _ = typeFilter(typ, plan, sel.terms[typ], "key")
+			f, _ = sel.typeFilter(typ, plan, "key")
 			formers.add(typ, f)
 		}
 	}
@@ -119,12 +119,9 @@ func (sel *selection) choose() {
 	}
 }
 
-// term returns the term of a clause of a type.
+// term returns the term of one of the clauses of a type.
 func (sel *selection) term(typ string, c *search.Clause) *term {
-	return termOf(sel.terms[typ], c)
-}
-
-func termOf(terms []term, c *search.Clause) *term {
+	terms := sel.terms[typ]
 	return &terms[slices.IndexFunc(terms, func(t term) bool { return t.clause == c })]
 }
 
