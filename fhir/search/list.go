@@ -65,7 +65,9 @@ func keysClause(keys []fhir.Key, types []string) Clause {
 	var alternatives []Clause
 	for _, typ := range slices.Sorted(maps.Keys(ids)) {
 		c := withIDs(unique(ids[typ])...)
-		c.Types = []string{typ}
+		if len(types) != 1 {
+			c.Types = []string{typ}
+		}
 		alternatives = append(alternatives, c)
 	}
 	if len(alternatives) == 0 {
