@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/alecthomas/kong"
+
+	"github.com/starling-fhir/starling/fhir/rest"
 )
 
 // defaultListen is where the server listens if nobody says otherwise.
@@ -28,6 +30,9 @@ type Settings struct {
 	Store        string        `group:"Store" default:"./data" secret:"" help:"Folder that holds the data, made if it is not there; or mongodb://HOST/DATABASE, a MongoDB replica set or sharded cluster."`
 	PageLifetime time.Duration `group:"Store" default:"15m" help:"How long the pages of a search can be followed."`
 
+	ReferentialIntegrity string `group:"Store" default:"off" enum:"off,write,delete,both" help:"Which references are kept whole: write refuses what refers to a resource that is not there, delete keeps what is referred to; both, or off."`
+	HistoryDelete        bool   `group:"Store" help:"Allow DELETE [type]/[id]/_history, which removes old versions for good."`
+
 	BodyLimit    byteSize      `group:"Limits" default:"64MiB" help:"Largest request body, after decompression."`
 	ReadTimeout  time.Duration `group:"Limits" default:"60s" help:"Longest time a request may take to arrive."`
 	WriteTimeout time.Duration `group:"Limits" default:"120s" help:"Longest time from a request's arrival to the end of its answer."`
@@ -46,11 +51,13 @@ type Settings struct {
 	ClockSkew         time.Duration `group:"Security" default:"60s" help:"How far the clocks of providers and hook clients may be off."`
 	PatientClaim      string        `group:"Security" default:"patient" help:"The claim of a token that holds the patient's id, for patient/ scopes."`
 	HookClients       string        `group:"Security" placeholder:"FILE" help:"YAML file with the CDS Hooks clients that may call, and their keys. Without it nobody may, except with --insecure-no-auth."`
+	Explain           bool          `group:"Security" help:"Let callers who may search everything ask how a search was carried out, with _explain=true."`
 	InsecureNoAuth    bool          `group:"Security" help:"Serve everything to everybody who can connect, instead of asking for tokens; for trying out on one machine."`
 	InsecureListenAny bool          `group:"Security" help:"Allow an address other than loopback together with --insecure-no-auth. A warning is logged every minute."`
 
-	LogFormat string `group:"Log" default:"auto" enum:"auto,json,text" help:"json, text, or auto: text on a terminal."`
-	LogLevel  string `group:"Log" default:"info" enum:"debug,info,warn,error" help:"The least severe messages to log: debug, info, warn or error."`
+	LogFormat string        `group:"Log" default:"auto" enum:"auto,json,text" help:"json, text, or auto: text on a terminal."`
+	LogLevel  string        `group:"Log" default:"info" enum:"debug,info,warn,error" help:"The least severe messages to log: debug, info, warn or error."`
+	SlowQuery time.Duration `group:"Log" default:"1s" help:"Searches that take as long or longer are logged, without what they look for; 0s logs none."`
 }
 
 // settingGroups are the headings of the help and of the settings table, in
@@ -91,8 +98,8 @@ func (s *Settings) check() error {
 			return usageError("--%s must be more than zero", name)
 		}
 	}
-	if s.DrainDelay < 0 {
-		return usageError("--drain-delay must not be negative")
+	if s.DrainDelay < 0 || s.SlowQuery < 0 {
+		return usageError("--drain-delay and --slow-query must not be negative")
 	}
 	if s.BodyLimit <= 0 || s.MemoryLimit < 0 {
 		return usageError("--body-limit must be more than zero, --memory-limit not less")
@@ -101,6 +108,14 @@ func (s *Settings) check() error {
 		return err
 	}
 	return s.checkAddresses()
+}
+
+// integrity says which references --referential-integrity keeps whole.
+func (s *Settings) integrity() rest.Integrity {
+	return rest.Integrity{
+		Write:  s.ReferentialIntegrity == "write" || s.ReferentialIntegrity == "both",
+		Delete: s.ReferentialIntegrity == "delete" || s.ReferentialIntegrity == "both",
+	}
 }
 
 // checkAddresses finds addresses that cannot be listened on, or must not be

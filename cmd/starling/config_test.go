@@ -13,6 +13,7 @@ import (
 	"github.com/alecthomas/kong"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/starling-fhir/starling/fhir/rest"
 	"github.com/starling-fhir/starling/internal/golden"
 )
 
@@ -183,6 +184,7 @@ func TestSettingsCheck(t *testing.T) {
 		{"origin with a query", func(s *Settings) { s.CORSOrigin = []string{"https://x.example?a"} }, "--cors-origin"},
 		{"no time", func(s *Settings) { s.Drain = 0 }, "--drain"},
 		{"negative delay", func(s *Settings) { s.DrainDelay = -1 }, "--drain-delay"},
+		{"negative time of a slow search", func(s *Settings) { s.SlowQuery = -1 }, "--slow-query"},
 		{"no body", func(s *Settings) { s.BodyLimit = 0 }, "--body-limit"},
 	}
 	for _, test := range tests {
@@ -370,5 +372,16 @@ func TestEnvNames(t *testing.T) {
 	}
 	if len(seen) < 10 {
 		t.Errorf("only %d settings: %v", len(seen), slices.Sorted(maps.Keys(seen)))
+	}
+}
+
+// TestIntegritySetting: each word keeps what it names.
+func TestIntegritySetting(t *testing.T) {
+	for word, want := range map[string]rest.Integrity{
+		"off": {}, "": {}, "write": {Write: true}, "delete": {Delete: true}, "both": {Write: true, Delete: true},
+	} {
+		if got := (&Settings{ReferentialIntegrity: word}).integrity(); got != want {
+			t.Errorf("%q keeps %+v, want %+v", word, got, want)
+		}
 	}
 }

@@ -41,14 +41,19 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	if err != nil {
 		return nil, err
 	}
-	api, err := rest.New(rest.Config{
-		Store: s.metrics.store(data), Registry: registry, Gate: gate,
+	var api *rest.Server
+	operations := services.Operations(services.Config{Knowledge: knowledge, Clock: s.main.Now})
+	api, err = rest.New(rest.Config{
+		Operations: genomicOperations(operations, func() *rest.Server { return api }),
+		Store:      s.metrics.store(data), Registry: registry, Gate: gate,
 		Base: s.base, Authorize: s.who.authorize, Origins: s.settings.CORSOrigin,
 		Clock: s.main.Now, NewID: timeOrderedID, Logger: s.log,
 		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
 		Security: s.who.security(),
 		Version:  thisBuild().Version,
 		Profiles: supported,
+		Explain:  s.settings.Explain, SlowQuery: s.settings.SlowQuery, HistoryDelete: s.settings.HistoryDelete,
+		Integrity: s.settings.integrity(),
 	})
 	if err != nil {
 		return nil, err
