@@ -27,13 +27,15 @@ func TestTheDocumentedTypes(t *testing.T) {
 			return "open"
 		case len(part.Patients) == 1 && access.Allow("create", typ) == nil:
 			return "compartment"
+		case part.Guarded == search.InContext && access.Allow("create", typ) != nil:
+			return "guarded"
 		case registry.Params(typ) != nil && access.Allow("batch", "") != nil:
 			return "closed"
 		}
 		return "unknown"
 	}
 	seen := make(map[string]bool)
-	for _, name := range []string{"compartment", "open", "closed"} {
+	for _, name := range []string{"compartment", "open", "guarded", "closed"} {
 		_, rest, found := strings.Cut(string(text), "<!-- types: "+name+" -->")
 		list, _, ended := strings.Cut(rest, "<!-- end -->")
 		if !found || !ended {

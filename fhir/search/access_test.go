@@ -140,10 +140,54 @@ func TestEveryTypeIsDecided(t *testing.T) {
 				want.Patients = []string{"p1"}
 			case openTypes[typ]:
 				want.Whole = right == CanRead || right == CanSearch
+			case typ == "Binary" && reading(right):
+				want.Guarded = InContext
 			}
-			if got := access.Scope(right).Of(typ); got.Whole != want.Whole || !slices.Equal(got.Patients, want.Patients) {
+			if got := access.Scope(right).Of(typ); got.Whole != want.Whole || got.Guarded != want.Guarded || !slices.Equal(got.Patients, want.Patients) {
 				t.Errorf("right %05b of %s reaches %+v, want %+v", right, typ, got, want)
 			}
+		}
+	}
+}
+
+// TestBinaryIsGuarded: the whole of Binary is reached only together with the whole
+// of all types, and nobody else may search it.
+func TestBinaryIsGuarded(t *testing.T) {
+	r := testRegistry(t)
+	const rs = CanRead | CanSearch
+	allButOne := make([]Grant, 0, 150)
+	for _, typ := range resource.Types() {
+		if typ != "Slot" {
+			allButOne = append(allButOne, Grant{Type: typ, Rights: everything})
+		}
+	}
+	tests := []struct {
+		name     string
+		grants   []Grant
+		want     Part
+		searches bool
+	}{
+		{"everything", []Grant{{Type: "*", Rights: everything}}, Part{Whole: true}, true},
+		{"every type by its name", append(slices.Clone(allButOne), Grant{Type: "Slot", Rights: rs}), Part{Whole: true}, true},
+		{"all types but one", allButOne, Part{Guarded: Open}, false},
+		{"Binary alone", []Grant{{Type: "Binary", Rights: rs}}, Part{Guarded: Open}, false},
+		{"all of a patient", []Grant{{Type: "*", Rights: everything, Patient: "p"}}, Part{Guarded: InContext}, false},
+		{"Binary, and all of a patient", []Grant{{Type: "Binary", Rights: rs}, {Type: "*", Rights: rs, Patient: "p"}}, Part{Guarded: Open}, false},
+		{"no Binary", []Grant{{Type: "Patient", Rights: rs}}, Part{}, false},
+	}
+	for _, test := range tests {
+		a := r.Access(test.grants...)
+		if got := a.Scope(CanRead).Of("Binary"); got.Whole != test.want.Whole || got.Guarded != test.want.Guarded || len(got.Patients) > 0 {
+			t.Errorf("%s: reaches %+v, want %+v", test.name, got, test.want)
+		}
+		if _, found := a.Scope(CanSearch).Clauses("Binary"); found != test.searches {
+			t.Errorf("%s: a search of all types finds Binaries: %t", test.name, found)
+		}
+		if err := a.Allow("search-type", "Binary"); (err == nil) != test.searches {
+			t.Errorf("%s: a search of Binary: %v", test.name, err)
+		}
+		if err := a.Allow("read", "Binary"); (err == nil) != (test.want.Whole || test.want.Guarded != Closed) {
+			t.Errorf("%s: a read of Binary: %v", test.name, err)
 		}
 	}
 }
