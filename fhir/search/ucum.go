@@ -399,6 +399,9 @@ func (t term) unit() (unit, error) {
 		}
 		bases = append(bases, base)
 	}
+	if len(bases) == 0 {
+		bases = []string{"1"}
+	}
 	out := unit{kind: strings.Join(bases, " ")}
 	number := new(big.Rat).Mul(t.number, new(big.Rat).SetInt64(t.scale(out.kind)))
 	if out.kind == "K" { // on the scale of degrees Fahrenheit, see specialUnit
