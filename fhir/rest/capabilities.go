@@ -7,6 +7,7 @@ import (
 
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/search"
 )
 
 // capabilities serves GET [base]/metadata,
@@ -21,17 +22,18 @@ func (s *Server) capabilities(r *request) (*answer, error) {
 // statement is a CapabilityStatement and what of it may change while the server
 // runs.
 type statement struct {
-	at   endpoints
-	json []byte
+	at       endpoints
+	registry *search.Registry
+	json     []byte
 }
 
 // currentStatement returns the CapabilityStatement. It is made anew only when
-// the authorization server has become known or has changed.
+// the authorization server, or a search parameter, has become known or has changed.
 func (s *Server) currentStatement() []byte {
-	at := s.endpoints()
+	at, registry := s.endpoints(), s.registry()
 	last := s.statement.Load()
-	if last == nil || last.at != at {
-		last = &statement{at, s.capabilityStatement(at)}
+	if last == nil || last.at != at || last.registry != registry {
+		last = &statement{at, registry, s.capabilityStatement(at)}
 		s.statement.Store(last)
 	}
 	return last.json
@@ -156,10 +158,15 @@ func codes(names []string) []resource.Node {
 	return items
 }
 
-// searchParams lists the parameters of a type, or those of all types.
+// searchParams lists the parameters of a type, or those of all types, that can be
+// searched by.
 func (s *Server) searchParams(typ string) []resource.Node {
 	var items []resource.Node
-	for _, p := range s.Registry.Params(typ) {
+	registry := s.registry()
+	for _, p := range registry.Params(typ) {
+		if !registry.Ready(typ, p.Name) {
+			continue
+		}
 		items = append(items, object(
 			text("name", p.Name),
 			text("definition", p.URL),

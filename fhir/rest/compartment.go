@@ -94,7 +94,7 @@ func (s *Server) restrict(r *request, req *search.Request) error {
 	if typ == "" {
 		typ = "*"
 	}
-	c, err := s.Registry.Compartment(r.compartment.Type, r.compartment.ID, typ)
+	c, err := s.registry().Compartment(r.compartment.Type, r.compartment.ID, typ)
 	if err != nil {
 		return err
 	}

@@ -107,7 +107,7 @@ func (s *Server) contained(req *search.Request, containers []*fhir.Resource) ([]
 		if err != nil {
 			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
 		}
-		inside, err := s.Registry.Contained(root, req)
+		inside, err := s.registry().Contained(root, req)
 		switch {
 		case err != nil:
 			return nil, err
@@ -127,7 +127,7 @@ func (s *Server) contained(req *search.Request, containers []*fhir.Resource) ([]
 func (s *Server) withoutMatches(req *search.Request, list []*fhir.Resource) ([]*fhir.Resource, error) {
 	var left []*fhir.Resource
 	for _, res := range list {
-		entries, _, err := s.Registry.Index(res.JSON)
+		entries, _, err := s.registry().Index(res.JSON)
 		if err != nil {
 			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
 		}

@@ -113,7 +113,7 @@ func (s *Server) everything(r *request, in *inputs, compartment string, key fhir
 	if err := rec.readPaging(in); err != nil {
 		return nil, err
 	}
-	members, err := s.Registry.CompartmentTypes(compartment)
+	members, err := s.registry().CompartmentTypes(compartment)
 	if err != nil {
 		return nil, err
 	}
@@ -270,7 +270,7 @@ func (rec *record) plan(compartment string, key fhir.Key, typ, start, end, since
 
 func (rec *record) queryType(compartment string, key fhir.Key, typ string, criteria []string, extra *search.Clause) error {
 	s := rec.server
-	req, err := s.Registry.Parse([]string{typ}, strings.Join(criteria, "&"), search.ParseOptions{Base: s.Base, Now: s.Clock()})
+	req, err := s.registry().Parse([]string{typ}, strings.Join(criteria, "&"), search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return err
 	}
@@ -278,7 +278,7 @@ func (rec *record) queryType(compartment string, key fhir.Key, typ string, crite
 	q.Count, q.Total = queryPage, search.TotalNone
 	q.Identity += "|everything|" + compartment + "/" + key.ID
 	if key != (fhir.Key{}) {
-		c, err := s.Registry.Compartment(compartment, key.ID, typ)
+		c, err := s.registry().Compartment(compartment, key.ID, typ)
 		if err != nil {
 			return err
 		}

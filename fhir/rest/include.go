@@ -91,7 +91,7 @@ type target struct {
 // for "*". Where a reference names a version, that version is meant.
 func (s *Server) targets(src source, param string) []target {
 	var to []target
-	for _, p := range s.Registry.Params(src.Type) {
+	for _, p := range s.registry().Params(src.Type) {
 		if p.Type != search.TypeReference || param != "*" && param != p.Name {
 			continue
 		}
@@ -123,7 +123,7 @@ func (s *Server) targets(src source, param string) []target {
 func (s *Server) sources(of []*fhir.Resource) ([]source, error) {
 	from := make([]source, len(of))
 	for i, res := range of {
-		entries, _, err := s.Registry.Index(res.JSON)
+		entries, _, err := s.registry().Index(res.JSON)
 		if err != nil {
 			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
 		}
@@ -236,7 +236,7 @@ func (g *gathering) referring(in search.Include, from []source) error {
 		if _, ok := scope.Clauses(typ); !ok {
 			continue
 		}
-		for _, p := range g.server.Registry.Params(typ) {
+		for _, p := range g.server.registry().Params(typ) {
 			if p.Type != search.TypeReference || in.Param != "*" && in.Param != p.Name {
 				continue
 			}

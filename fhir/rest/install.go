@@ -18,11 +18,11 @@ import (
 // is Invalid if a document is no valid resource with an id, or if two are the
 // same resource.
 func (s *Server) Install(ctx context.Context, docs [][]byte) (changed int, err error) {
-	changes, err := s.shipped(docs)
-	if err != nil {
-		return 0, err
-	}
 	for attempt := 1; ; attempt++ {
+		changes, err := s.shipped(docs)
+		if err != nil {
+			return 0, err
+		}
 		changed, err = s.install(ctx, changes)
 		switch fhir.KindOf(err) {
 		case fhir.VersionMismatch, fhir.Duplicate, fhir.Conflict: // another server was faster
@@ -35,12 +35,16 @@ func (s *Server) Install(ctx context.Context, docs [][]byte) (changed int, err e
 		if err := pause(ctx, attempt); err != nil {
 			return 0, err
 		}
+		if err := s.learn(ctx); err != nil {
+			return 0, err
+		}
 	}
 }
 
 // shipped makes the changes that would write documents.
 func (s *Server) shipped(docs [][]byte) ([]store.Change, error) {
 	changes := make([]store.Change, 0, len(docs))
+	registry := s.registry()
 	seen := make(map[fhir.Key]bool, len(docs))
 	for i, doc := range docs {
 		root, err := resource.Decode(doc)
@@ -58,12 +62,12 @@ func (s *Server) shipped(docs [][]byte) ([]store.Change, error) {
 		if err := s.Gate.Check(root); err != nil {
 			return nil, fmt.Errorf("%s to install: %w", key, err)
 		}
-		entries, patients, err := s.Registry.Extract(root)
+		entries, patients, err := registry.Extract(root)
 		if err != nil {
 			return nil, fmt.Errorf("%s to install: %w", key, err)
 		}
 		changes = append(changes, store.Change{
-			Key: key, Method: fhir.Update, Body: resource.NewBody(root, key.ID), Entries: entries, Patients: patients,
+			Key: key, Method: fhir.Update, Body: resource.NewBody(root, key.ID), Entries: entries, Patients: patients, Revision: registry.Revision(),
 		})
 	}
 	return changes, nil

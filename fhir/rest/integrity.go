@@ -189,7 +189,7 @@ func (s *Server) unreferenced(ctx context.Context, access search.Access, u *unit
 		}
 	}
 	for typ, ids := range replaced {
-		criteria, err := s.Registry.Parse([]string{typ}, "_id="+strings.Join(ids, ","), search.ParseOptions{})
+		criteria, err := s.registry().Parse([]string{typ}, "_id="+strings.Join(ids, ","), search.ParseOptions{})
 		if err != nil {
 			return err
 		}
@@ -222,7 +222,7 @@ func (s *Server) unreferenced(ctx context.Context, access search.Access, u *unit
 func (s *Server) referring(key fhir.Key) search.Query {
 	types := make(map[string][]string) // by parameter
 	for _, typ := range resource.Types() {
-		for _, p := range s.Registry.Params(typ) {
+		for _, p := range s.registry().Params(typ) {
 			if p.Type == search.TypeReference && (len(p.Targets) == 0 || slices.Contains(p.Targets, key.Type)) {
 				types[p.Name] = append(types[p.Name], typ)
 			}

@@ -86,7 +86,7 @@ func (l *lookup) byURL(typ, canonical string) (*resource.Node, error) {
 		return nil, err
 	}
 	canonicalURL, version, _ := strings.Cut(canonical, "|")
-	criteria, err := l.server.Registry.Parse([]string{typ}, "url="+url.QueryEscape(valueEscapes.Replace(canonicalURL)), search.ParseOptions{})
+	criteria, err := l.server.registry().Parse([]string{typ}, "url="+url.QueryEscape(valueEscapes.Replace(canonicalURL)), search.ParseOptions{})
 	if err != nil {
 		return nil, err
 	}

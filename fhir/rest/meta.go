@@ -107,7 +107,7 @@ func (s *Server) valuesInUse(r *request, name, param string) ([]resource.Node, e
 					known[key] = item
 				}
 			}
-			entries, _, err := s.Registry.Extract(root)
+			entries, _, err := s.registry().Extract(root)
 			if err != nil {
 				return nil, err
 			}

@@ -54,6 +54,7 @@ func (s *Server) operationRows() []interaction {
 	reads("everything", "search-type", "/Patient/:id", s.patientEverything)
 	reads("everything", "search-type", "/Patient", s.everyPatient)
 	reads("everything", "search-type", "/Encounter/:id", s.encounterEverything)
+	reads("status", "read", "/SearchParameter/:id", s.parameterStatus)
 	reads("lastn", "search-type", "/Observation", s.lastN)
 	reads("stats", "search-type", "/Observation", s.stats)
 	reads("meta", "search-system", "", s.metaOfAll)

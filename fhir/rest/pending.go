@@ -30,7 +30,7 @@ type candidate struct {
 }
 
 // pending indexes the resources of a unit that conditions may look for.
-func (s *Server) pending(ctx context.Context, u *unit) (pending, error) {
+func (s *Server) pending(ctx context.Context, u *unit, registry *search.Registry) (pending, error) {
 	if len(u.writes) < 2 {
 		return nil, nil
 	}
@@ -60,7 +60,7 @@ func (s *Server) pending(ctx context.Context, u *unit) (pending, error) {
 		if w.change == nil || w.root == nil || p[w.typ] == nil {
 			return nil
 		}
-		entries[i], _, err = s.Registry.Extract(w.root)
+		entries[i], _, err = registry.Extract(w.root)
 		return w.entry.place(err)
 	})
 	if err != nil {

@@ -11,6 +11,7 @@
 package rest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -53,6 +54,9 @@ type Config struct {
 	Version string
 	// Security tells clients how callers are known and what they may do.
 	Security Security
+	// Definer is the Store's, if it has one: then search parameters that clients
+	// define are indexed. Nil: their definitions are stored and have no effect.
+	Definer store.Definer
 	// Operations are served beside those of this package.
 	Operations []Operation
 	// Explain lets callers who may search everything ask how a search is carried
@@ -153,6 +157,7 @@ type Server struct {
 	schema     *resource.Schema
 	outlines   outlines // of summaries
 	slow       slowLog
+	parameters parameters
 	table      []interaction
 	statement  atomic.Pointer[statement]
 	serving    atomic.Int64 // requests under way
@@ -204,6 +209,12 @@ func New(cfg Config) (*Server, error) {
 	}
 	if s.table, err = s.rows(); err != nil {
 		return nil, err
+	}
+	s.parameters.wake = make(chan struct{}, 1)
+	ctx, cancel := context.WithTimeout(context.Background(), cfg.Limits.Timeout)
+	defer cancel()
+	if err := s.learn(ctx); err != nil {
+		return nil, fmt.Errorf("rest: search parameters: %w", err)
 	}
 	s.currentStatement()
 	return s, nil

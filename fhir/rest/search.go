@@ -40,7 +40,7 @@ func (s *Server) parseSearch(r *request, query string) (*search.Request, error) 
 	if r.typ != "" {
 		types = []string{r.typ}
 	}
-	req, err := s.Registry.Parse(types, query, search.ParseOptions{
+	req, err := s.registry().Parse(types, query, search.ParseOptions{
 		Lenient: r.prefer.lenient, Base: s.Base, Now: s.Clock(), Lookup: s.lookup(r), Explain: s.Explain,
 	})
 	if err != nil {
@@ -70,6 +70,18 @@ func (s *Server) search(r *request) (*answer, error) {
 		// Parameters may stand in both places; both hold.
 		query = strings.Trim(query+"&"+form, "&")
 	}
+	a, err := s.answerSearch(r, query)
+	if fhir.KindOf(err) == fhir.Conflict { // the search parameters have changed
+		if err := s.learn(r.ctx); err != nil {
+			return nil, err
+		}
+		a, err = s.answerSearch(r, query)
+	}
+	return a, err
+}
+
+// answerSearch answers a search by the search parameters that are known here.
+func (s *Server) answerSearch(r *request, query string) (*answer, error) {
 	req, err := s.parseSearch(r, query)
 	if err != nil {
 		return nil, err
@@ -185,7 +197,7 @@ func (s *Server) score(req *search.Request, res *fhir.Resource) float64 {
 	if len(req.Text) == 0 {
 		return 0
 	}
-	return s.Registry.Score(res.JSON, req.Text)
+	return s.registry().Score(res.JSON, req.Text)
 }
 
 // ignored tells a lenient client what its search did not heed.

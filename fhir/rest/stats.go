@@ -249,7 +249,7 @@ func (s *Server) measured(r *request, call *statsCall) ([]observed, error) {
 	if call.to != "" {
 		query += "&date=" + url.QueryEscape("le"+call.to)
 	}
-	req, err := s.Registry.Parse([]string{"Observation"}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
+	req, err := s.registry().Parse([]string{"Observation"}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return nil, err
 	}

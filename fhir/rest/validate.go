@@ -123,7 +123,7 @@ func (s *Server) sound(r *request, root *resource.Node) (problem, err error) {
 	if problem = s.Gate.Check(root); problem != nil {
 		return clients(problem)
 	}
-	_, _, problem = s.Registry.Extract(root)
+	_, _, problem = s.registry().Extract(root)
 	return clients(problem)
 }
 

@@ -114,7 +114,7 @@ func (s *Server) parseCriteria(access search.Access, typ, query string) (*search
 	if err := access.Allow("search-type", typ); err != nil {
 		return nil, err
 	}
-	req, err := s.Registry.Parse([]string{typ}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
+	req, err := s.registry().Parse([]string{typ}, query, search.ParseOptions{Base: s.Base, Now: s.Clock()})
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +155,9 @@ func (s *Server) commit(ctx context.Context, access search.Access, u *unit) erro
 	for attempt := 1; ; attempt++ {
 		err := s.attempt(ctx, access, u)
 		if fhir.KindOf(err) != fhir.Conflict || attempt == attempts {
+			return err
+		}
+		if err := s.learn(ctx); err != nil {
 			return err
 		}
 		if err := pause(ctx, attempt); err != nil {
@@ -201,7 +204,11 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	if err := s.resolve(ctx, access, u); err != nil {
 		return err
 	}
-	p, err := s.pending(ctx, u)
+	parameters, err := s.redefine(u)
+	if err != nil {
+		return err
+	}
+	p, err := s.pending(ctx, u, parameters.registry)
 	if err != nil {
 		return err
 	}
@@ -214,14 +221,17 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	}
 	err = parallel(ctx, len(u.writes), func(i int) error {
 		w := u.writes[i]
-		if w.change == nil || w.root == nil {
+		if w.change == nil {
+			return nil
+		}
+		if parameters.mark(w); w.root == nil {
 			return nil
 		}
 		if err := u.rewrite(w, references); err != nil {
 			return w.entry.place(err)
 		}
 		w.root.Set("id", resource.Text(w.key.ID))
-		entries, patients, err := s.Registry.Extract(w.root)
+		entries, patients, err := parameters.registry.Extract(w.root)
 		if err != nil {
 			return w.entry.place(err)
 		}
@@ -264,6 +274,10 @@ func (s *Server) attempt(ctx context.Context, access search.Access, u *unit) err
 	for i, w := range origins {
 		w.result = results[i]
 		w.change = nil // frees the entries
+	}
+	if parameters.by != nil {
+		// Should it fail, the next search or write learns it.
+		_ = s.learn(ctx)
 	}
 	return nil
 }
