@@ -1,6 +1,7 @@
 package search
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -289,16 +290,10 @@ func TestChainLookupErrorsStayWhole(t *testing.T) {
 		}
 		_, err := parse(t, typ, query, newWorld(t).options())
 		var got *fhir.Error
-		if !asError(err, &got) || got.Kind != fhir.Timeout || got.Message != "the deadline passed" || got.Cause == nil || len(got.Issues) > 0 {
+		if !errors.As(err, &got) || got.Kind != fhir.Timeout || got.Message != "the deadline passed" || got.Cause == nil || len(got.Issues) > 0 {
 			t.Errorf("%s: %#v", query, err)
 		}
 	}
-}
-
-func asError(err error, target **fhir.Error) bool {
-	e, ok := err.(*fhir.Error)
-	*target = e
-	return ok
 }
 
 // TestNamesPatient: a store begins with a clause that names the patient, and not

@@ -48,8 +48,8 @@ func (p *parser) finishContained() {
 	if r.ContainedType == "" {
 		r.ContainedType = "container"
 	}
-	fail := func(kind fhir.Kind, format string, args ...any) {
-		p.problems = append(p.problems, fhir.Errorf(kind, "_contained: "+format, args...))
+	fail := func(kind fhir.Kind, reason string) {
+		p.problems = append(p.problems, fhir.Errorf(kind, "_contained: %s", reason))
 	}
 	exact := len(r.Query.Where) <= 1 && !slices.ContainsFunc(r.Query.Where, func(c Clause) bool { return c.Not || c.Any != nil })
 	switch {

@@ -42,8 +42,7 @@ func uriRange(text string) Range {
 // prefix behind '|' has below it what continues it behind a '.' or '-'. URLs
 // above are the reverse.
 //
-// https://hl7.org/fhir/R4/search.html#uri: "any value set with a URL that starts
-// with"; ":above and :below … only apply to URLs, and not URNs"
+// https://hl7.org/fhir/R4/search.html#uri: both "only apply to URLs, and not URNs".
 func pathRanges(text string, above bool) ([]Range, error) {
 	if isURN(text) || !absolute(text) {
 		return nil, fhir.Errorf(fhir.Invalid, "%q is not a URL with a path: :above and :below do not apply to URNs and relative URLs", fhir.Clip(text))
