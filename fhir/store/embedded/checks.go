@@ -1,6 +1,8 @@
 package embedded
 
 import (
+	"math"
+
 	"github.com/starling-fhir/starling/fhir"
 	"github.com/starling-fhir/starling/fhir/search"
 )
@@ -11,6 +13,7 @@ import (
 type checks struct {
 	leaves []*leaf
 	tests  []*test
+	most   uint16 // the highest parameter of the leaves
 }
 
 // leaf is what is wanted of a forward row.
@@ -44,11 +47,20 @@ func (k *checks) of(clauses []*clause) []*test {
 			}
 		case cl.shape != joined || !cl.Join.Reverse:
 			t.leaf = &leaf{clause: cl}
-			k.leaves = append(k.leaves, t.leaf)
+			k.want(t.leaf)
 		}
 		out[i] = t
 	}
 	return out
+}
+
+func (k *checks) want(l *leaf) {
+	k.leaves = append(k.leaves, l)
+	k.most = max(k.most, l.param)
+	// Its entries are behind all others.
+	if l.Clause != nil && l.Param == lastUpdatedParam {
+		k.most = math.MaxUint16
+	}
 }
 
 // pass reports whether all clauses hold for a document, which must be alive.
@@ -75,7 +87,11 @@ func (k *checks) read(v *view, doc uint64) bool {
 	for _, l := range k.leaves {
 		l.hit, l.refs = false, l.refs[:0]
 	}
+	hits := 0
 	v.fail(eachForward(row, func(e forwardEntry) bool {
+		if e.param > k.most {
+			return false // entries are sorted
+		}
 		for _, l := range k.leaves {
 			switch {
 			case l.param != e.param:
@@ -83,11 +99,12 @@ func (k *checks) read(v *view, doc uint64) bool {
 				if key, ok := search.Refers(e.value); ok {
 					l.refs = append(l.refs, key)
 				}
-			case !l.hit:
-				l.hit = inRanges(e.value, l.Ranges)
+			case !l.hit && inRanges(e.value, l.Ranges):
+				l.hit = true
+				hits++
 			}
 		}
-		return true
+		return hits < len(k.leaves)
 	}))
 	return v.err == nil
 }

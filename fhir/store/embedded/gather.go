@@ -87,17 +87,48 @@ func (in *gathering) run() ([]*fhir.Resource, bool) {
 		in.referring(&in.g.Referring[i])
 	}
 	slices.SortFunc(in.kept, func(a, b gathered) int { return compareKeys(a.Key, b.Key) })
-	for _, k := range in.kept {
-		if in.size >= store.MaxPageBytes {
-			return in.resources, true
-		}
-		typ, _ := in.s.types.number(k.Type)
-		in.take(found{typ, k.doc}, k.Type, true)
-		if in.v.err != nil {
-			return nil, false
+	for part := range slices.Chunk(in.kept, gatherChunk) {
+		read := in.read(part)
+		for _, k := range part {
+			switch {
+			case in.size >= store.MaxPageBytes:
+				return in.resources, true
+			case read != nil:
+				if res := read[k.doc]; res != nil {
+					in.resources, in.size = append(in.resources, res), in.size+len(res.JSON)
+				}
+			default:
+				typ, _ := in.s.types.number(k.Type)
+				in.take(found{typ, k.doc}, k.Type, true)
+			}
+			if in.v.err != nil {
+				return nil, false
+			}
 		}
 	}
 	return in.resources, in.more
+}
+
+// gatherChunk is how many resources are read in the order of the folder before
+// they are put in that of their keys.
+const gatherChunk = 500
+
+// read returns resources by document number, or nil if they are so large that
+// they had better be read one by one. What was written together lies together, so
+// the order of the folder saves reading most blocks again and again.
+func (in *gathering) read(part []gathered) map[uint64]*fhir.Resource {
+	one := walk{s: in.s, v: in.v, q: in.q, size: in.size}
+	read := make(map[uint64]*fhir.Resource, len(part))
+	for _, k := range slices.SortedFunc(slices.Values(part), func(a, b gathered) int { return cmp.Compare(a.doc, b.doc) }) {
+		typ, _ := in.s.types.number(k.Type)
+		if one.resources = one.resources[:0]; one.take(found{typ, k.doc}, k.Type, true) {
+			read[k.doc] = one.resources[0]
+		}
+		if one.size >= store.MaxPageBytes {
+			return nil
+		}
+	}
+	return read
 }
 
 // named offers a resource by its key.

@@ -230,7 +230,8 @@ func (in *inner) each(limit int64, visit func(doc uint64) bool) bool {
 func (in *inner) referredTo(limit int64) (docs []uint64, all bool) {
 	v, j := in.j.p.v, in.j
 	seen := map[fhir.Key]bool{}
-	refs := &checks{leaves: []*leaf{{clause: &clause{param: j.param, join: j}}}}
+	refs := &checks{}
+	refs.want(&leaf{clause: &clause{param: j.param, join: j}})
 	all = in.each(limit, func(doc uint64) bool {
 		if !refs.read(v, doc) {
 			return false

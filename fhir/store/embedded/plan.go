@@ -222,12 +222,19 @@ func (p *planner) race(entrants []*entrant, how combining) {
 		case e.Not:
 		case e.shape == joined && e.join.limited() && !how.free:
 			// Whatever there is of others, so that nothing depends on it.
-			how.joins = true
-			if part, ok := p.attempt(e.clause, unlimited, how); ok {
+			all := how
+			all.joins = true
+			if part, ok := p.attempt(e.clause, unlimited, all); ok {
 				e.stretch, e.count, e.known = part, float64(part.rows), true
 			}
-			how.joins = false
-		case e.shape != joined && e.shape != narrow:
+		case e.shape == joined:
+			// A rare one is a stream from the start. Of a common one not much is lost.
+			try := how
+			try.joins = true
+			if part, ok := p.attempt(e.clause, int64(p.s.tuning.patience)/8, try); ok {
+				e.stretch, e.count, e.known = part, float64(part.rows), true
+			}
+		case e.shape != narrow:
 			running = append(running, e)
 		}
 	}

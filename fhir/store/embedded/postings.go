@@ -118,7 +118,10 @@ func (p *postings) seek(doc uint64) (uint64, bool) {
 	if p.state == 1 && doc == p.course.beyond(p.cur) {
 		valid = p.course.next(p.it)
 	} else {
-		p.v.rows += seekRows
+		p.v.rows += nearRows
+		if p.shared && p.state == 0 {
+			p.v.rows += farRows
+		}
 		valid = p.course.seek(p.it, p.prefix, doc)
 	}
 	for ; valid && p.v.step(); valid = p.course.next(p.it) {
@@ -167,6 +170,7 @@ type merge struct {
 	values [][]byte
 	course course
 	begun  bool
+	at     int // the value whose rows the iterator is at; -1 for none
 	heap   mergeHeap
 }
 
@@ -174,13 +178,16 @@ type merge struct {
 func (v *view) merged(typ, param uint16, values [][]byte, c course) *merge {
 	p := v.probe(typ, param)
 	p.course = c
-	return &merge{p: p, values: values, course: c, heap: mergeHeap{course: c}}
+	return &merge{p: p, values: values, course: c, at: -1, heap: mergeHeap{course: c}}
 }
 
-func (m *merge) rewind() { m.begun, m.heap.items = false, m.heap.items[:0] }
+func (m *merge) rewind() { m.begun, m.at, m.heap.items = false, -1, m.heap.items[:0] }
 
 func (m *merge) of(value int, doc uint64) (uint64, bool) {
-	m.p.set(m.values[value])
+	if m.at != value {
+		m.p.set(m.values[value])
+		m.at = value
+	}
 	return m.p.seek(doc)
 }
 

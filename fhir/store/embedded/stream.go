@@ -30,10 +30,13 @@ type view struct {
 	exist    map[uint16]*postings // by type: what is alive
 }
 
-// What looking up a single row costs, in rows that are passed on the way.
+// What it costs to look a row up, in rows that are passed on the way: one near the
+// last one, a resource's forward row, and one far away, for which another block of
+// the folder is read.
 const (
-	seekRows = 4
-	lookRows = 8
+	nearRows = 8
+	lookRows = 10
+	farRows  = 64
 )
 
 // look counts a resource that is looked at by itself. Those that a search looks
@@ -143,6 +146,7 @@ func (v *view) alive(typ uint16, doc uint64) bool {
 
 // docOf returns the document number of a resource, or 0 if there never was one.
 func (v *view) docOf(typ uint16, id string) uint64 {
+	v.rows += farRows
 	h, err := findHead(v.r, typ, id)
 	v.fail(err)
 	return h.doc
@@ -157,6 +161,7 @@ func (v *view) idOf(doc uint64) string {
 	}
 	var space [16]byte
 	prefix := append48(append(space[:0], tableVersion), doc)
+	v.rows += farRows
 	if !v.step() {
 		return ""
 	}
