@@ -238,6 +238,26 @@ var operations = []struct {
 	{"$everything, bytes of 1,000", func(n int) float64 { return met(n, 1000) }},
 }
 
+// searches are the parts of a search, how many commands each is, and how many
+// requests to shards they become: each command asks that of the clock, and then
+// for what it reads of resources and, once the moment is that of an earlier
+// command, of history. What is found by its entries asks all shards; what is
+// found by its key, those that keys fall on.
+var searches = []struct {
+	name     string
+	commands int
+	cost     func(n float64) float64
+}{
+	{"first page of 50", 2, func(n float64) float64 { return 1 + n + met(int(n), 50) }},
+	{"later page of 50, on or back", 2, func(n float64) float64 { return 1 + 2*n + met(int(n), 50) }},
+	{"more for each step of a chain or `_has`, from the inner side", 1, func(n float64) float64 { return 1 + 2*n }},
+	{"more for a step of a chain from the outer side, with 1,000 candidates", 2, func(n float64) float64 { return 2 + 3*n + met(int(n), 1000) }},
+	{"the same of `_has`", 2, func(n float64) float64 { return 2 + 4*n }},
+	{"include round, what 50 references name", 1, func(n float64) float64 { return 1 + met(int(n), 50) }},
+	{"include round, what refers to 50", 1, func(n float64) float64 { return 1 + n }},
+	{"plan of one type, with `_explain`", 1, func(n float64) float64 { return n }},
+}
+
 // met is how many of n shards k keys that are spread by their hash fall on, on
 // the average.
 func met(n, k int) float64 {
@@ -245,17 +265,29 @@ func met(n, k int) float64 {
 }
 
 func writeShards(page *strings.Builder) {
-	page.WriteString("\n## Shards asked\n\nWith `_id` hashed as the key of both collections; the mean where keys fall by chance.\n\n| operation |")
-	for _, n := range shards {
-		fmt.Fprintf(page, " %d |", n)
-	}
-	page.WriteString("\n|---|" + strings.Repeat("--:|", len(shards)) + "\n")
-	for _, op := range operations {
-		fmt.Fprintf(page, "| %s |", op.name)
+	head := func(columns string) {
+		page.WriteString("\n" + columns)
 		for _, n := range shards {
-			fmt.Fprintf(page, " %.1f |", op.cost(n))
+			fmt.Fprintf(page, " %d |", n)
+		}
+		page.WriteString("\n|---|" + strings.Repeat("--:|", len(shards)+strings.Count(columns, "|")-2) + "\n")
+	}
+	row := func(name string, cost func(int) float64) {
+		fmt.Fprintf(page, "| %s |", name)
+		for _, n := range shards {
+			fmt.Fprintf(page, " %.1f |", cost(n))
 		}
 		page.WriteString("\n")
+	}
+	page.WriteString("\n## Shards asked\n\nWith `_id` hashed as the key of both collections; the mean where keys fall by chance.\n")
+	head("| operation |")
+	for _, op := range operations {
+		row(op.name, op.cost)
+	}
+	page.WriteString("\n## Requests of a search\n\nCommands, and the requests to shards that they become.\n")
+	head("| part | commands |")
+	for _, part := range searches {
+		row(fmt.Sprintf("%s | %d", part.name, part.commands), func(n int) float64 { return part.cost(float64(n)) })
 	}
 }
 

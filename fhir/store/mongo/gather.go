@@ -17,7 +17,7 @@ const (
 	// maxGather is the largest limit of Gather.
 	maxGather = 10_000
 	// maxGatherElements is how many keys and references one command asks for, at
-	// most 120 bytes each.
+	// most 170 bytes each.
 	maxGatherElements = 60_000
 )
 

@@ -29,7 +29,7 @@ const (
 	maxOthers = 10_000
 	// maxElements is how many keys the filter of one selection may hold, of all
 	// its types and joins together. A command holds it up to four times, at most
-	// 120 bytes each, and may have 16 MB.
+	// 170 bytes each, and may have 16 MB.
 	maxElements = 20_000
 	// rowsPerKey is how many more resources may refer to the keys of a reverse
 	// join than there may be keys.
@@ -275,7 +275,7 @@ func (p *paging) readReferred(ctx context.Context, j *joined, among []string, li
 	var any bson.A
 	for _, typ := range j.others.types {
 		from, to := references(typ, j.clause.Param)
-		any = append(any, within("$$e", from, to))
+		any = append(any, within(from, to))
 	}
 	fields := bson.D{{Key: "r", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}
 	stages := p.both(j.others, fields, func(id string) ([]bson.D, bson.A) { return j.restriction(id, among), nil })

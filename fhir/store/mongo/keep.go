@@ -172,7 +172,7 @@ func candidateFields(sel *selection, more ...string) bson.D {
 		params := append(sel.paramsToAsk(typ), more...)
 		slices.Sort(params)
 		for _, param := range slices.Compact(params) {
-			any = append(any, within("$$e", element(typ, param, nil), behind(typ, param)))
+			any = append(any, within(element(typ, param, nil), behind(typ, param)))
 		}
 	}
 	switch {

@@ -164,7 +164,7 @@ func testFilter(typ string, c *search.Clause) bson.D {
 				any = append(any, bson.D{{Key: "$eq", Value: bson.A{"$$e", literal(element(typ, c.Param, value))}}})
 			}
 		} else if from, to, ok := bounds(typ, c.Param, r); ok {
-			any = append(any, within("$$e", from, to))
+			any = append(any, within(from, to))
 		}
 	}
 	return bson.D{{Key: "$expr", Value: bson.D{{Key: "$gt", Value: bson.A{bson.D{{Key: "$size", Value: elementsWhere(bson.D{{Key: "$or", Value: any}})}}, 0}}}}}
@@ -231,10 +231,11 @@ func hasKeep(c *search.Clause) bool {
 	})
 }
 
-// within is the expression that an element lies in a range, but for its Keep.
-func within(element, from, to string) bson.D {
+// within is the condition for elementsWhere that an element lies in a range, but
+// for its Keep.
+func within(from, to string) bson.D {
 	return bson.D{{Key: "$and", Value: bson.A{
-		bson.D{{Key: "$gte", Value: bson.A{element, literal(from)}}}, bson.D{{Key: "$lt", Value: bson.A{element, literal(to)}}},
+		bson.D{{Key: "$gte", Value: bson.A{"$$e", literal(from)}}}, bson.D{{Key: "$lt", Value: bson.A{"$$e", literal(to)}}},
 	}}}
 }
 

@@ -30,7 +30,7 @@ func (p *paging) sortFields() bson.D {
 		var any bson.A
 		for _, typ := range p.sel.types {
 			if from, to, ok := bounds(typ, key.Param, &key.Range); ok {
-				any = append(any, within("$$e", from, to))
+				any = append(any, within(from, to))
 			}
 		}
 		if len(any) == 0 {
