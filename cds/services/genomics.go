@@ -19,11 +19,14 @@ type genomics struct {
 	genes     *geneIndex
 	knowledge *pgx.Knowledge
 	// seen are the variants, called what was called from them.
-	seen    []seenVariant
-	called  []derivedCall
-	blocked map[string]bool // genes of variants that could not be read: nothing is called
-	reports []pgx.Report
-	unread  []pgx.Unread
+	seen   []seenVariant
+	called []derivedCall
+	// anySource keeps variants of tumours and of unborn children too: for questions
+	// about what was found, not about the patient.
+	anySource bool
+	blocked   map[string]bool // genes of variants that could not be read: nothing is called
+	reports   []pgx.Report
+	unread    []pgx.Unread
 	// listed says which DiagnosticReport an observation belongs to.
 	listed map[string]*resource.Node
 	// variants are those of a gene we know, and of no gene we can tell.
@@ -87,13 +90,28 @@ const (
 
 // read reads all observations and reports.
 func (ev *evidence) genomics(genes *geneIndex, knowledge *pgx.Knowledge, sex pgx.Sex) ([]pgx.Report, []pgx.Unread) {
-	g := &genomics{evidence: ev, genes: genes, knowledge: knowledge, listed: map[string]*resource.Node{}, behind: map[string]bool{}}
-	diagnostics := ev.ofType("DiagnosticReport")
+	g := newGenomics(ev, genes, knowledge)
+	g.readAll()
+	g.callAlleles(sex)
+	g.settle()
+	for _, r := range ev.ofType("DiagnosticReport") {
+		g.unreadReport(r)
+	}
+	return g.reports, g.unread
+}
+
+func newGenomics(ev *evidence, genes *geneIndex, knowledge *pgx.Knowledge) *genomics {
+	return &genomics{evidence: ev, genes: genes, knowledge: knowledge, listed: map[string]*resource.Node{}, behind: map[string]bool{}}
+}
+
+// readAll reads every observation, one by one.
+func (g *genomics) readAll() {
+	diagnostics := g.ofType("DiagnosticReport")
 	for _, r := range diagnostics {
 		g.list(r.node)
 	}
 	var results []result
-	for _, r := range ev.ofType("Observation") {
+	for _, r := range g.ofType("Observation") {
 		results = append(results, result{node: r.node, ref: r.ref})
 		results = append(results, contained(r)...)
 	}
@@ -107,12 +125,6 @@ func (ev *evidence) genomics(genes *geneIndex, knowledge *pgx.Knowledge, sex pgx
 		}
 		g.read(&results[i])
 	}
-	g.callAlleles(sex)
-	g.settle()
-	for _, r := range diagnostics {
-		g.unreadReport(r)
-	}
-	return g.reports, g.unread
 }
 
 // list notes which observations a report holds. A report that was withdrawn

@@ -79,7 +79,8 @@ func (g *genomics) derivedGenes(r *result) []string {
 // readVariant keeps a variant of a gene we know, or of none that it names, for
 // the calling of alleles.
 func (g *genomics) readVariant(r *result) {
-	if class, tumour := g.material(r); class == pgx.Somatic || class == pgx.Fetal || tumour || withdrawn[g.status(r)] {
+	class, tumour := g.material(r)
+	if foreign := class == pgx.Somatic || class == pgx.Fetal || tumour; foreign && !g.anySource || withdrawn[g.status(r)] {
 		return
 	}
 	v := g.readVariantObservation(r)

@@ -39,12 +39,17 @@ func (r *records) Query(ctx context.Context, patientID, query string) (resources
 	if !fhir.ValidID(patientID) { // a grant without a patient would have no limit
 		return nil, false, fhir.Errorf(fhir.NotFound, "there is no patient of this id")
 	}
-	found, complete, err := r.api.Query(ctx, r.of(patientID), query)
+	return found(ctx, r.api, r.of(patientID), query)
+}
+
+// found returns the JSON of what a query finds for whoever has the access.
+func found(ctx context.Context, api *rest.Server, access search.Access, query string) (resources [][]byte, complete bool, err error) {
+	list, complete, err := api.Query(ctx, access, query)
 	if err != nil {
 		return nil, false, err
 	}
-	resources = make([][]byte, 0, len(found))
-	for _, res := range found {
+	resources = make([][]byte, 0, len(list))
+	for _, res := range list {
 		resources = append(resources, res.JSON)
 	}
 	return resources, complete, nil

@@ -43,6 +43,7 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	}
 	var api *rest.Server
 	operations := services.Operations(services.Config{Knowledge: knowledge, Clock: s.main.Now})
+	definer, _ := data.(store.Definer)
 	api, err = rest.New(rest.Config{
 		Operations: genomicOperations(operations, func() *rest.Server { return api }),
 		Store:      s.metrics.store(data), Registry: registry, Gate: gate,
@@ -51,6 +52,7 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 		Limits:   rest.Limits{Body: int64(s.settings.BodyLimit)},
 		Security: s.who.security(),
 		Version:  thisBuild().Version,
+		Definer:  definer,
 		Profiles: supported,
 		Explain:  s.settings.Explain, SlowQuery: s.settings.SlowQuery, HistoryDelete: s.settings.HistoryDelete,
 		Integrity: s.settings.integrity(),
@@ -58,6 +60,7 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	if err != nil {
 		return nil, err
 	}
+	s.api = api
 	if err := s.installProfiles(ctx, api); err != nil {
 		return nil, err
 	}

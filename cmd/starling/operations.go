@@ -1,0 +1,36 @@
+package main
+
+import (
+	"context"
+
+	"github.com/starling-fhir/starling/cds/services"
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/rest"
+	"github.com/starling-fhir/starling/fhir/search"
+)
+
+// genomicOperations serves the operations of cds/services on the type Patient
+// and on a patient. api is where they read, and may be set later.
+func genomicOperations(list []services.Operation, api func() *rest.Server) []rest.Operation {
+	var out []rest.Operation
+	for _, op := range list {
+		handle := func(ctx context.Context, call rest.Call) (*resource.Node, error) {
+			return op.Handle(ctx, asCaller{api(), call.Access}, call.ID, call.Parameters)
+		}
+		for _, instance := range []bool{false, true} {
+			out = append(out, rest.Operation{Name: op.Name, Type: "Patient", Instance: instance, Definition: op.Definition, As: "search-type", Handle: handle})
+		}
+	}
+	return out
+}
+
+// asCaller reads what the caller of an operation may see.
+type asCaller struct {
+	api    *rest.Server
+	access search.Access
+}
+
+// Query answers a FHIR query; see [services.Records].
+func (r asCaller) Query(ctx context.Context, _, query string) (resources [][]byte, complete bool, err error) {
+	return found(ctx, r.api, r.access, query)
+}

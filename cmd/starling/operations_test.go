@@ -1,0 +1,50 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"github.com/starling-fhir/starling/auth/authtest"
+)
+
+// TestGenomicOperations asks the program about a patient's genes, over HTTP, as
+// everybody and as two patients.
+func TestGenomicOperations(t *testing.T) {
+	issuer := authtest.NewIssuer(t)
+	server := guard(t, issuer, "--store", newStore(t))
+	system := issuer.Token(claims("system/*.cruds"))
+	put := func(path, body string) {
+		t.Helper()
+		if code, _, answer := server.do(http.MethodPut, path, body, as(system)...); code != http.StatusCreated {
+			t.Fatalf("%s: %d %s", path, code, answer)
+		}
+	}
+	put("/fhir/Patient/p1", `{"resourceType":"Patient","id":"p1"}`)
+	put("/fhir/Patient/p2", `{"resourceType":"Patient","id":"p2"}`)
+	put("/fhir/Observation/g1", `{"resourceType":"Observation","id":"g1","status":"final","category":[{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/v2-0074","code":"GE"}]}],`+
+		`"code":{"coding":[{"system":"http://loinc.org","code":"84413-4"}]},"subject":{"reference":"Patient/p1"},"effectiveDateTime":"2026-02-03",`+
+		`"valueCodeableConcept":{"text":"CYP2C19 *1/*2"}}`)
+	own := issuer.Token(claims("patient/*.rs", "patient", "p1"))
+	other := issuer.Token(claims("patient/*.rs", "patient", "p2"))
+	for _, test := range []struct {
+		name, token, method, path, body string
+		code                            int
+		want                            string
+	}{
+		{"with GET", system, http.MethodGet, "/fhir/Patient/$find-subject-haplotypes?subject=Patient/p1&genes=HGNC:2621", "", 200, `"id":"g1"`},
+		{"on the patient", system, http.MethodGet, "/fhir/Patient/p1/$find-subject-specific-haplotypes?haplotypes=CYP2C19*2", "", 200, `{"name":"presence","valueBoolean":true}`},
+		{"with POST", system, http.MethodPost, "/fhir/Patient/$find-subject-variants", `{"resourceType":"Parameters","parameter":[{"name":"subject","valueString":"p1"},{"name":"ranges","valueString":"NC_000010.11:1-2"}]}`, 200, `"valueCode":"unknown"`},
+		{"one's own", own, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes?genes=CYP2C19", "", 200, `"id":"g1"`},
+		{"somebody else's", other, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes?genes=CYP2C19", "", 404, `"code":"not-found"`},
+		{"somebody who is not there", other, http.MethodGet, "/fhir/Patient/p9/$find-subject-haplotypes?genes=CYP2C19", "", 404, `"code":"not-found"`},
+		{"nothing asked", system, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes", "", 400, "the parameter genes is missing"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			code, _, body := server.do(test.method, test.path, test.body, as(test.token)...)
+			if code != test.code || !strings.Contains(body, test.want) {
+				t.Errorf("%d %s, want %d with %s", code, body, test.code, test.want)
+			}
+		})
+	}
+}
