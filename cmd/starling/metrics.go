@@ -13,6 +13,7 @@ import (
 
 	"github.com/starling-fhir/starling/cds"
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/rest"
 	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
@@ -30,6 +31,7 @@ type metrics struct {
 	unmapped *prometheus.CounterVec
 	refused  *prometheus.CounterVec
 	feedback *prometheus.CounterVec
+	toIndex  *prometheus.GaugeVec
 }
 
 // seconds are the buckets of durations, from a read out of memory to a large
@@ -70,13 +72,17 @@ func newMetrics(b build) *metrics {
 		feedback: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "starling_hook_feedback_total", Help: "What users did with cards, as CDS clients told, each once.",
 		}, []string{"service", "outcome", "reason"}),
+		toIndex: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "starling_search_parameter_indexing", Help: "Search parameters that are being indexed, and the resources to look at for them; all 0 when every parameter can be searched by.",
+		}, []string{"of"}),
 	}
+	m.indexing(rest.Indexing{})
 	info := prometheus.NewGauge(prometheus.GaugeOpts{
 		Name: "starling_build_info", Help: "Always 1; the labels say what runs.",
 		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "goversion": b.Go},
 	})
 	info.Set(1)
-	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, m.unmapped, m.refused, m.feedback, info,
+	m.registry.MustRegister(m.requests, m.writes, m.searches, m.storeOps, m.calls, m.cards, m.unmapped, m.refused, m.feedback, m.toIndex, info,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
@@ -169,6 +175,13 @@ func (s *meteredStore) Write(ctx context.Context, changes []store.Change) ([]*fh
 
 // unmappedOrder counts a code of an order that is not in the product tables.
 func (m *metrics) unmappedOrder(vocabulary string) { m.unmapped.WithLabelValues(vocabulary).Inc() }
+
+// indexing shows how far search parameters are that clients have defined.
+func (m *metrics) indexing(i rest.Indexing) {
+	m.toIndex.WithLabelValues("parameters").Set(float64(len(i.Parameters)))
+	m.toIndex.WithLabelValues("resources_done").Set(float64(i.Done))
+	m.toIndex.WithLabelValues("resources_total").Set(float64(i.Total))
+}
 
 // refusedToken counts a token that did not pass a check.
 func (m *metrics) refusedToken(check string) { m.refused.WithLabelValues(check).Inc() }

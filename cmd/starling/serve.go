@@ -18,6 +18,7 @@ import (
 	"github.com/starling-fhir/starling/auth"
 	"github.com/starling-fhir/starling/cds/pgx"
 	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/fhir/rest"
 	"github.com/starling-fhir/starling/fhir/search"
 	"github.com/starling-fhir/starling/fhir/store"
 )
@@ -57,6 +58,7 @@ type server struct {
 	base     string            // FHIR base URL
 	clients  []auth.HookClient // of --hook-clients
 	who      identity
+	api      *rest.Server // set before it is ready
 	health   health
 	app      atomic.Pointer[http.Handler] // nil until ready
 
@@ -277,6 +279,10 @@ func (s *server) open(ctx context.Context, background *errgroup.Group) (closeSto
 	if err != nil {
 		return closeStore, err
 	}
+	background.Go(func() error {
+		s.api.KeepIndex(ctx, s.metrics.indexing)
+		return nil
+	})
 	s.app.Store(&app)
 	return closeStore, nil
 }

@@ -80,7 +80,7 @@ func (o storeToOpen) openFolder() (store.Store, error) {
 		}
 	}
 	opened, err := embedded.Open(o.name, embedded.Options{
-		Indexer: o.registry, Clock: o.clock, Logger: o.log,
+		Indexer: o.registry, Customize: o.customize, Clock: o.clock, Logger: o.log,
 		PageLifetime: o.pageLifetime, OnRebuild: o.onRebuild, Importing: o.importing,
 	})
 	if err != nil {
@@ -91,7 +91,7 @@ func (o storeToOpen) openFolder() (store.Store, error) {
 
 func (o storeToOpen) openMongo(ctx context.Context) (store.Store, error) {
 	opts := mongo.Options{
-		Indexer: o.registry, Clock: o.clock, Logger: o.log,
+		Indexer: o.registry, Customize: o.customize, Clock: o.clock, Logger: o.log,
 		PageLifetime: o.pageLifetime, OnRebuild: o.onRebuild, Importing: o.importing,
 	}
 	if o.metrics != nil {
@@ -111,6 +111,12 @@ func (o storeToOpen) openMongo(ctx context.Context) (store.Store, error) {
 		return nil, o.standalone(ctx, err) // opened would be a Store that is not nil
 	}
 	return opened, nil
+}
+
+// customize returns what makes index entries, for the search parameters that are
+// stored: those that clients define count too.
+func (o storeToOpen) customize(stored [][]byte) (store.Indexer, error) {
+	return o.registry.WithStored(stored), nil
 }
 
 // standalone returns a better error if the server that could not be reached is
