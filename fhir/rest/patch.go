@@ -24,7 +24,7 @@ const jsonPatchMedia = "application/json-patch+json"
 // patchFormats is what a PATCH may be sent as, for the header Accept-Patch of
 // https://www.rfc-editor.org/rfc/rfc5789#section-3.1. A FHIRPath Patch is a
 // Parameters resource in any format that resources have.
-const patchFormats = jsonPatchMedia + ", " + fhirJSON
+const patchFormats = jsonPatchMedia + ", " + fhirJSON + ", " + fhirXML
 
 const acceptPatch = "Accept-Patch"
 
@@ -97,7 +97,11 @@ func (r *request) mayReadPatched() error {
 // patch reads the body of a PATCH: a list is a JSON Patch, an object a resource.
 func (b *body) patch() (*resource.Node, error) {
 	if !jsonPatchType(b.in.Header.Get("Content-Type")) {
-		return b.resource()
+		root, err := b.resource()
+		if fhir.KindOf(err) == fhir.UnsupportedMedia {
+			return nil, fhir.Errorf(fhir.UnsupportedMedia, "a patch is not understood in this Content-Type; send a JSON Patch as %s, or the Parameters of a FHIRPath Patch as %s or %s", jsonPatchMedia, fhirJSON, fhirXML)
+		}
+		return root, err
 	}
 	data, err := b.read(b.server.Limits.Body)
 	if err != nil {
