@@ -28,8 +28,8 @@ func (p *parser) joined(at place, m meaning, modifier string, read func(next pla
 	if param.Type != TypeReference {
 		return Clause{}, unusable{fhir.Errorf(fhir.Invalid, "%s is a %s parameter: only behind references others can be chained", param.Name, param.Type)}
 	}
-	if !hasLiterals(m.params) {
-		return Clause{}, unusable{fhir.Errorf(fhir.NotSupported, "%s refers by canonical URL, and chains follow literal references only: search by the URL, as in %s=http://…", param.Name, param.Name)}
+	if err := followed(m.params); err != nil {
+		return Clause{}, unusable{err}
 	}
 	types := targets(m.params)
 	if modifier != "" {
@@ -65,11 +65,28 @@ func either(clauses []Clause) Clause {
 
 var errDeep = fhir.Errorf(fhir.TooLarge, "more than %d references are followed", MaxDepth)
 
+// followed returns an error if no element of the parameters refers to a resource
+// by its type and id, which is what chains and _has follow.
+func followed(params []*Param) error {
+	name := params[0].Name
+	switch {
+	case hasLiterals(params):
+		return nil
+	case isInline(params[0]):
+		return fhir.Errorf(fhir.NotSupported, "%s is a resource inside of the Bundle, and chains and _has follow literal references only", name)
+	}
+	return fhir.Errorf(fhir.NotSupported, "%s refers by canonical URL, and chains and _has follow literal references only: search by the URL, as in %s=http://…", name, name)
+}
+
 // hasLiterals reports whether any of the parameters looks at elements that
 // refer to a resource by its type and id.
 func hasLiterals(params []*Param) bool {
-	return slices.ContainsFunc(params, func(p *Param) bool { return p.has("Reference") || p.has("Resource") })
+	return slices.ContainsFunc(params, func(p *Param) bool { return p.has("Reference") })
 }
+
+// isInline reports whether a parameter looks at resources inside of the resource
+// itself: Bundle.composition and Bundle.message.
+func isInline(p *Param) bool { return p.has("Resource") }
 
 // checkTarget returns an error unless a reference can point at a type.
 func checkTarget(params []*Param, types []string, typ string) error {
@@ -103,8 +120,8 @@ func (p *parser) has(at place, expression, value string) (holding, error) {
 	if err != nil {
 		return holding{}, unusable{explain(err, "_has")}
 	}
-	if !hasLiterals([]*Param{param}) {
-		return holding{}, unusable{fhir.Errorf(fhir.NotSupported, "_has: %s.%s refers by canonical URL, and _has follows literal references only", typ, name)}
+	if err := followed([]*Param{param}); err != nil {
+		return holding{}, unusable{explain(err, "_has: "+typ)}
 	}
 	types := at.types
 	if at.loose && len(param.Targets) > 0 {

@@ -224,6 +224,8 @@ func TestChainErrors(t *testing.T) {
 		{"Observation", "subject:Patient._filter=name eq x", fhir.Invalid, "_filter stands alone"},
 		{"QuestionnaireResponse", "questionnaire.title=x", fhir.NotSupported, "literal references only"},
 		{"Questionnaire", "_has:QuestionnaireResponse:questionnaire:status=x", fhir.NotSupported, "literal references only"},
+		{"Bundle", "composition.status=final", fhir.NotSupported, "composition is a resource inside of the Bundle"},
+		{"Composition", "_has:Bundle:composition:type=document", fhir.NotSupported, "composition is a resource inside of the Bundle"},
 		{"Procedure", deep + "part-of:Procedure.code=1", fhir.TooLarge, "more than 8 references"},
 		{"Procedure", strings.Repeat("_has:Procedure:part-of:", MaxDepth+1) + "code=1", fhir.TooLarge, "more than 8 references"},
 		{"Patient", "_has=x", fhir.Invalid, "_has is written"},

@@ -65,6 +65,7 @@ func TestIncludeErrors(t *testing.T) {
 		{"Patient", "_include=Observation:subject", fhir.Invalid, "the search finds Patient and no Observation. To include from what is included write _include:iterate"},
 		{"Patient", "_revinclude=Observation:encounter", fhir.Invalid, "does not refer to Patient"},
 		{"Patient", "_revinclude=Observation:subject:Group", fhir.Invalid, "does not refer to Patient"},
+		{"Bundle", "_include=Bundle:composition", fhir.Invalid, "it is there without being included"},
 		{"Patient", "_include:exact=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include:=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include=", fhir.Invalid, "_include has no value"},
