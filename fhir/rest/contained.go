@@ -40,7 +40,7 @@ func asFound(list []*fhir.Resource) []found {
 // findContained asks the store for a page of a search in contained resources.
 func (s *Server) findContained(r *request, req *search.Request, at cursor) (*search.Page, []found, error) {
 	if req.Containers == nil {
-		if at.containers {
+		if at.second {
 			return nil, nil, errCursor
 		}
 		page, err := s.findPage(r, req, req.Query, at)
@@ -56,7 +56,7 @@ func (s *Server) findContained(r *request, req *search.Request, at cursor) (*sea
 	if req.Query.Count == 0 {
 		return s.countBoth(r, req)
 	}
-	if !at.containers {
+	if !at.second {
 		page, err := s.findPage(r, req, req.Query, at)
 		if err != nil {
 			return nil, nil, err
@@ -86,7 +86,7 @@ func (s *Server) countBoth(r *request, req *search.Request) (*search.Page, []fou
 	if err != nil {
 		return nil, nil, err
 	}
-	containers, err := s.findPage(r, req, *req.Containers, cursor{containers: true})
+	containers, err := s.findPage(r, req, *req.Containers, cursor{second: true})
 	if err != nil {
 		return nil, nil, err
 	}

@@ -8,16 +8,16 @@ import (
 
 // cursor is what _cursor holds: a store's cursor, and what it is a cursor of.
 type cursor struct {
-	containers bool   // of the search for containers behind the one for matches
-	back       bool   // the page before it is meant
-	place      string // the store's; "" is the beginning
+	second bool   // of the second search or history, which follows the first one
+	back   bool   // the page before it is meant
+	place  string // the store's; "" is the beginning
 }
 
 // The marks stand before the store's cursor, whose letters they are not, nor
 // need they be escaped in a URL.
 const (
-	markContainers = "."
-	markBack       = "~"
+	markSecond = "."
+	markBack   = "~"
 )
 
 // String writes the cursor as _cursor has it.
@@ -26,8 +26,8 @@ func (c cursor) String() string {
 	if c.back {
 		text = markBack + text
 	}
-	if c.containers {
-		text = markContainers + text
+	if c.second {
+		text = markSecond + text
 	}
 	return text
 }
@@ -36,7 +36,7 @@ var errCursor = fhir.Errorf(fhir.Invalid, "the cursor belongs to another search:
 
 // parseCursor reads a value of _cursor.
 func parseCursor(text string) (c cursor, err error) {
-	text, c.containers = strings.CutPrefix(text, markContainers)
+	text, c.second = strings.CutPrefix(text, markSecond)
 	c.place, c.back = strings.CutPrefix(text, markBack)
 	if c.back && c.place == "" {
 		return c, errCursor

@@ -140,7 +140,7 @@ func (s *Server) answerPage(r *request, req *search.Request, at cursor) (p searc
 	case req.Contained != "":
 		p.Page, p.matches, err = s.findContained(r, req, at)
 		return p, err
-	case at.containers:
+	case at.second:
 		return p, errCursor
 	}
 	if p.Page, err = s.findPage(r, req, req.Query, at); err != nil {

@@ -85,13 +85,13 @@ func (b *searchset) pageLinks(path string, req *search.Request, at cursor, page 
 		b.link("first", path, req.Self, "")
 	}
 	if page.Prev != "" {
-		b.link("previous", path, req.Self, cursor{at.containers, true, page.Prev}.String())
+		b.link("previous", path, req.Self, cursor{at.second, true, page.Prev}.String())
 	}
 	switch {
 	case page.Next != "":
-		b.link("next", path, req.Self, cursor{at.containers, false, page.Next}.String())
-	case req.Containers != nil && !at.containers && req.Query.Count > 0:
-		b.link("next", path, req.Self, cursor{containers: true}.String())
+		b.link("next", path, req.Self, cursor{at.second, false, page.Next}.String())
+	case req.Containers != nil && !at.second && req.Query.Count > 0:
+		b.link("next", path, req.Self, cursor{second: true}.String())
 	}
 }
 
@@ -130,14 +130,15 @@ func (b *searchset) outcome(json []byte) {
 	b.out = append(b.out, `,"search":{"mode":"outcome"}}`...)
 }
 
-// version adds a version of a history: what was asked for and what came of it.
-func (b *searchset) version(basePrefix string, res *fhir.Resource) {
+// version adds a version of a history: what was asked for and what came of it;
+// json is what to show of it.
+func (b *searchset) version(basePrefix string, res *fhir.Resource, json []byte) {
 	b.next()
 	b.out = append(b.out, `{"fullUrl":`...)
 	b.out = appendString(b.out, basePrefix+res.Key.String())
 	if !res.Deleted() {
 		b.out = append(b.out, `,"resource":`...)
-		b.out = append(b.out, res.JSON...)
+		b.out = append(b.out, json...)
 	}
 	b.out = append(b.out, `,"request":{"method":"`...)
 	b.out = append(b.out, res.Method...)
