@@ -86,7 +86,7 @@ func (s *Server) capabilityStatement(at endpoints) []byte {
 	}
 	rest := object(
 		text("mode", "server"),
-		text("documentation", "All R4 resource types; JSON only. An unknown search parameter is an error, unless Prefer: handling=lenient is sent. "+
+		text("documentation", "All R4 resource types, in JSON and XML. An unknown search parameter is an error, unless Prefer: handling=lenient is sent. "+
 			"Every write keeps history. Transactions are atomic."),
 		resource.Field{Name: "security", Node: s.securityCapabilities(at)},
 		list("resource", types),
@@ -101,7 +101,7 @@ func (s *Server) capabilityStatement(at endpoints) []byte {
 		resource.Field{Name: "software", Node: object(text("name", "Starling"), text("version", s.Version))},
 		resource.Field{Name: "implementation", Node: object(text("description", "Starling FHIR R4 server"), text("url", s.Base))},
 		text("fhirVersion", "4.0.1"),
-		list("format", texts(fhirJSON, "json")),
+		list("format", texts(fhirJSON, fhirXML, "json", "xml")),
 		list("rest", []resource.Node{rest}),
 	)
 	return root.JSON()

@@ -12,10 +12,10 @@ import (
 var (
 	corsRequestHeaders = strings.Join([]string{
 		"Accept", "Authorization", "Content-Type", "If-Match", "If-Modified-Since",
-		"If-None-Exist", "If-None-Match", "Origin", "Prefer", "X-Request-Id",
+		"If-None-Exist", "If-None-Match", "Origin", "Prefer", "X-Request-Id", securityContext,
 	}, ", ")
 	corsResponseHeaders = strings.Join([]string{
-		"Accept-Patch", "Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id",
+		"Accept-Patch", "Content-Location", "ETag", "Last-Modified", "Location", "Retry-After", "WWW-Authenticate", "X-Request-Id", securityContext,
 	}, ", ")
 	corsMethods = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"
 )
