@@ -87,6 +87,10 @@ func BenchmarkParse(b *testing.B) {
 		"patient and code": "patient=p1&code=http://loinc.org|2339-0&_count=20",
 		"date range":       "patient=p1&date=ge2020-01-01&date=lt2021&_sort=-date",
 		"composite":        "code-value-quantity=http://loinc.org|2339-0$gt5.4|http://unitsofmeasure.org|mg/dL",
+		"modifiers":        "code:not=http://loinc.org|2339-0&value-string:contains=ada&subject:Patient=p1&status:missing=false",
+		"chain":            "subject:Patient.organization.name=north",
+		"chain to any":     "focus.identifier=http://h|1",
+		"has":              "_has:DiagnosticReport:result:status=final",
 		"hundred ids":      "_id=" + strings.Repeat("0b5a2c1e-8a3b-4d0e-9d8b-7a51a6a2c001,", 99) + "x",
 	} {
 		b.Run(name, func(b *testing.B) {
