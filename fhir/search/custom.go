@@ -30,9 +30,8 @@ type Definition struct {
 // Parameter names a search parameter of a resource type.
 type Parameter struct{ Type, Name string }
 
-// codeForm is what a name in a search URL can be made of. FHIR's own names begin
-// with '_'.
-var codeForm = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,63}$`)
+// codeForm is what a name in a search URL can be made of.
+var codeForm = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_-]{0,63}$`)
 
 // ReadDefinition reads a SearchParameter resource that the gate accepted. The
 // error, Unprocessable, names the elements that are not understood. What is not
@@ -335,6 +334,8 @@ func (w *widening) add(d *Definition) error {
 			refuse("code", "%s has a search parameter %s of FHIR's own; choose another code", typeName(typ), d.Code)
 		case w.names[name] != "":
 			refuse("code", "%s has a search parameter %s already, %s; choose another code", typeName(typ), d.Code, fhir.Clip(w.names[name]))
+		case d.Code[0] == '_':
+			refuse("code", "%s: what begins with '_' is FHIR's own; choose another code", d.Code)
 		default:
 			prints[name] = print
 		}

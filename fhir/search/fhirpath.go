@@ -43,14 +43,14 @@ func (p path) of(typ string) bool {
 
 // String writes the path in one spelling.
 func (p path) String() string {
-	parts := make([]string, 0, len(p.steps)+1)
-	if p.root != "" {
-		parts = append(parts, p.root)
-	}
+	out := p.root
 	for _, s := range p.steps {
-		parts = append(parts, s.source)
+		if out != "" && s.kind != stepIndex {
+			out += "."
+		}
+		out += s.source
 	}
-	return strings.Join(parts, ".")
+	return out
 }
 
 // parsePaths reads an expression. The error is Unprocessable.
