@@ -132,6 +132,7 @@ func (c *candidates) promote() {
 	}
 	if len(rest) < len(c.tested) {
 		c.test(rest)
+		c.drive()
 	}
 }
 
@@ -141,6 +142,25 @@ func (c *candidates) test(clauses []*clause) {
 	if len(clauses) > 0 {
 		c.checks = newChecks(clauses)
 	}
+}
+
+// drive puts the clause that drives in front of the plan: the smallest of those
+// that are streams.
+func (c *candidates) drive() {
+	steps := c.plan.Steps
+	c.plan.Drive = slices.IndexFunc(steps, func(s search.Step) bool {
+		return s.Role == roleDrive || s.Role == roleJoin || s.Role == roleGather
+	})
+	if c.plan.Drive < 0 {
+		c.plan.Rows = c.p.Resources(c.plan.Type)
+		return
+	}
+	first := steps[c.plan.Drive]
+	if c.plan.Rows = first.Rows; first.Role == roleJoin {
+		first.Role = roleDrive
+	}
+	c.plan.Steps = slices.Insert(slices.Delete(steps, c.plan.Drive, c.plan.Drive+1), 0, first)
+	c.plan.Drive = 0
 }
 
 // role notes in the plan how a clause takes part.

@@ -45,7 +45,7 @@ type tuning struct {
 
 func defaultTuning() tuning {
 	return tuning{
-		maxStreams: 32, firstProbe: 1024, probeGrowth: 8, lastProbe: 1 << 13, patience: 64, mostLooked: 500_000,
+		maxStreams: 32, firstProbe: 1024, probeGrowth: 8, lastProbe: 1 << 13, patience: 64, mostLooked: 200_000,
 		sortGather: 2000, sortScan: 20_000,
 	}
 }
@@ -192,14 +192,11 @@ func (p *planner) combine(name string, typ uint16, clauses []*clause, how combin
 			step.Role = roleTest
 		}
 	}
-	if c.plan.Drive = -1; len(c.must) == 0 {
+	if len(c.must) == 0 {
 		c.must = append(c.must, p.v.posting(typ, existParam, nil, c.course))
-	} else if len(c.plan.Steps) > 0 && c.plan.Steps[0].Role == roleJoin {
-		c.plan.Drive, c.plan.Steps[0].Role = 0, roleDrive
-	} else if len(c.plan.Steps) > 0 && c.plan.Steps[0].Role == roleGather {
-		c.plan.Drive = 0
 	}
 	c.test(tested)
+	c.drive()
 	return c
 }
 
@@ -238,7 +235,10 @@ func (p *planner) race(entrants []*entrant, how combining) {
 			running = append(running, e)
 		}
 	}
-	for len(running) > 0 || p.count {
+	if p.count {
+		defer p.countAll(entrants, limit)
+	}
+	for len(running) > 0 {
 		won := false
 		running = slices.DeleteFunc(running, func(e *entrant) bool {
 			part, ok := p.attempt(e.clause, int64(limit/lookRows), how)
@@ -251,12 +251,8 @@ func (p *planner) race(entrants []*entrant, how combining) {
 			return true
 		})
 		for _, e := range entrants {
-			if e.shape == narrow && !e.known && (!e.Not || p.count) {
-				var n int
-				if n, e.known = e.smaller(p.v, limit); e.known {
-					e.count = float64(n)
-					won = won || !e.Not
-				}
+			if e.shape == narrow && !e.Not {
+				won = e.measure(p.v, limit) || won
 			}
 		}
 		if won || p.v.err != nil || limit >= last {
@@ -272,6 +268,27 @@ type stretch struct {
 	rows int // how many documents it has, or -1 if that is not known
 	// loose: it has documents too for which the clause does not hold.
 	loose bool
+}
+
+// measure counts a stream up to a limit, and reports whether that was all.
+func (e *entrant) measure(v *view, limit int) bool {
+	if !e.known {
+		var n int
+		n, e.known = e.smaller(v, limit)
+		e.count = float64(n)
+	}
+	return e.known
+}
+
+// countAll counts, up to a limit, what nobody needed to count, for people. What
+// that costs is not part of the search.
+func (p *planner) countAll(entrants []*entrant, limit int) {
+	defer p.v.quietly()()
+	for _, e := range entrants {
+		if e.shape == narrow {
+			e.measure(p.v, limit)
+		}
+	}
 }
 
 // attempt makes a stream of a clause if that takes no more than looking at about
