@@ -75,6 +75,10 @@ func exactNumber(text string) (value *big.Rat, scale int, ok bool) {
 	return value, len(fraction), ok
 }
 
+func sortRats(values []*big.Rat) {
+	slices.SortFunc(values, func(a, b *big.Rat) int { return a.Cmp(b) })
+}
+
 func sum(values []*big.Rat) *big.Rat {
 	total := new(big.Rat)
 	for _, v := range values {
@@ -220,7 +224,7 @@ func (one *series) observation(call *statsCall) resource.Node {
 	for i := range one.values {
 		sorted[i] = one.values[i].value
 	}
-	slices.SortFunc(sorted, func(a, b *big.Rat) int { return a.Cmp(b) })
+	sortRats(sorted)
 	var components []resource.Node
 	for _, name := range call.statistics {
 		i := slices.IndexFunc(statistics, func(s statistic) bool { return s.code == name })
