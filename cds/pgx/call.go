@@ -28,6 +28,10 @@ type Call struct {
 	Unseen []string
 	// CoreUntested are positions without which the reference is not called.
 	CoreUntested []string
+	// Undocumented are positions where a base was found that no known allele has.
+	// Where PharmCAT's method takes it for the reference the pairs do too, but no
+	// copy is then called the reference.
+	Undocumented []string
 	// NoCall says why there is no result although something was tested.
 	NoCall string
 	// Notes are for the reader of the result.
@@ -172,7 +176,10 @@ func (m *matching) document(o *observed) string {
 			return fmt.Sprintf("at %s a base was found that none of the alleles known here has", o.position)
 		}
 		o.bases[i] = o.Ref
-		m.call.Notes = append(m.call.Notes, fmt.Sprintf("At %s a base was found that none of the alleles known here has; what it does is unknown, and it is not part of the result.", o.position))
+		if !slices.Contains(m.call.Undocumented, o.position.String()) {
+			m.call.Undocumented = append(m.call.Undocumented, o.position.String())
+			m.call.Notes = append(m.call.Notes, fmt.Sprintf("At %s a base was found that none of the alleles known here has; what it does is unknown, and it is not part of the result.", o.position))
+		}
 	}
 	return ""
 }
@@ -429,8 +436,8 @@ func (m *matching) remark() {
 // Words are the result as a laboratory would write it, and as [Knowledge.Find]
 // reads it again: "*1/*3A or *3B/*3C", "c.1905+1G>A (*2A) (heterozygous)". A copy
 // that would be the reference is left out if core positions were not looked at:
-// "*2" then says that of the other copy nothing is known. "" means that there is
-// no result, see Doubt.
+// or a base was found that no allele has: "*2" then says that of the other copy
+// nothing is known. "" means that there is no result, see Doubt.
 func (c Call) Words() string {
 	var parts []string
 	if len(c.Diplotypes) == 0 {
@@ -444,7 +451,7 @@ func (c Call) Words() string {
 		return strings.Join(parts, "; ")
 	}
 	for _, d := range c.Diplotypes {
-		if len(c.CoreUntested) > 0 {
+		if len(c.CoreUntested)+len(c.Undocumented) > 0 {
 			d.Alleles = slices.DeleteFunc(slices.Clone(d.Alleles), func(name string) bool { return slices.Contains(c.references, name) })
 			if len(d.Alleles) == 0 {
 				return ""
@@ -462,6 +469,8 @@ func (c Call) Doubt() string {
 	switch {
 	case c.NoCall != "":
 		return c.NoCall
+	case c.Words() == "" && len(c.Undocumented) > 0:
+		return "a base was found that none of the alleles known here has, at " + strings.Join(c.Undocumented, ", ")
 	case c.Words() == "":
 		return "nothing was found where it was looked for, and these positions were not looked at: " + strings.Join(c.CoreUntested, ", ")
 	}

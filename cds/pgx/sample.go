@@ -287,10 +287,7 @@ func (s *Sample) meaning(p *position, v Variant, alt string) (base string, exact
 	if len(v.Ref) == len(alt) && len(p.Ref) == 1 {
 		if i := s.place(p) - v.Position; i >= 0 && i < len(alt) {
 			base := alt[i : i+1]
-			if base == p.Ref || slices.Contains(p.Alts, base) {
-				return base, base != p.Ref
-			}
-			return undocumented, false
+			return base, slices.Contains(p.Alts, base)
 		}
 	}
 	first, end := at, at+len(ref) // what it changes: [first, end)

@@ -33,6 +33,8 @@ type seenVariant struct {
 	assembly string // "GRCh38", "GRCh37"
 	variant  pgx.Variant
 	called   bool // the laboratory could tell what is there
+	// reference: the base that was seen is said to be the reference.
+	reference bool
 	// problem says why the place or the bases cannot be told.
 	problem string
 	report  pgx.Report // whose, when, and by what
@@ -80,8 +82,11 @@ func (g *genomics) readVariantObservation(r *result) seenVariant {
 		v.problem = "it does not say whether the variant is there"
 		return v
 	}
-	if problem := g.place(r.node, &v); problem != "" {
-		v.problem = problem
+	if v.problem = g.place(r.node, &v); v.problem != "" {
+		return v
+	}
+	if there == present && len(v.variant.Alts) == 0 && !v.reference {
+		v.problem = "it does not say which base was found"
 		return v
 	}
 	state, _ := component(r.node, allelicState)
@@ -168,7 +173,7 @@ func (g *genomics) place(n *resource.Node, v *seenVariant) (problem string) {
 				}
 				v.variant.Chromosome, v.assembly = m[1]+"."+m[2], assemblyOfAccession(m[1], m[2])
 				v.variant.Position, v.variant.Ref = position, m[4]
-				if m[5] != "" {
+				if v.reference = m[5] == ""; !v.reference {
 					v.variant.Alts = []string{m[5]}
 				}
 				return g.agree(n, v, ref, alt)
@@ -203,7 +208,7 @@ func (g *genomics) place(n *resource.Node, v *seenVariant) (problem string) {
 		return "its reference base is not the one that " + id + " has"
 	case alt != "":
 		v.variant.Ref = position.Ref
-		if alt != position.Ref {
+		if v.reference = alt == position.Ref; !v.reference {
 			v.variant.Alts = []string{alt}
 		}
 	case len(position.Alts) == 1:
@@ -268,7 +273,7 @@ func (g *genomics) byRange(n *resource.Node, v *seenVariant, ref, alt string) (p
 	if zeroBased { // between the bases
 		v.variant.Position++
 	}
-	if alt != "" && alt != ref {
+	if v.reference = alt == ref; alt != "" && !v.reference {
 		v.variant.Alts = []string{alt}
 	}
 	return ""

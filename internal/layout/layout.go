@@ -62,7 +62,7 @@ func Packages() []Package {
 		{Path: "cds", For: "the CDS Hooks protocol"},
 		{
 			Path: "cds/services", For: "decision-support services",
-			Imports: []string{"fhir", "fhir/resource", "cds", "cds/pgx"},
+			Imports: []string{"fhir", "fhir/resource", "cds", "cds/pgx", "cds/pgx/vcf"},
 		},
 		{Path: "cds/pgx", For: "genotype to phenotype to advice, pure"},
 		{Path: "cds/pgx/vcf", For: "VCF files to variants", Imports: []string{"cds/pgx"}},

@@ -1,0 +1,151 @@
+package services
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/starling-fhir/starling/cds/pgx"
+	"github.com/starling-fhir/starling/cds/pgx/vcf"
+	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
+	"github.com/starling-fhir/starling/internal/golden"
+)
+
+const vcfHeader = "##fileformat=VCFv4.2\n##contig=<ID=chr6,assembly=GRCh38>\n#CHROM\tPOS\tID\tREF\tALT\tQUAL\tFILTER\tINFO\tFORMAT\tanna\n"
+
+// tpmtVCF is a file with TPMT's core positions and what is given of them.
+func tpmtVCF(star2, star3b, star3c string) string {
+	line := func(pos int, ref, alt, call string) string {
+		return fmt.Sprintf("chr6\t%d\t.\t%s\t%s\t.\tPASS\t.\tGT\t%s\n", pos, ref, alt, call)
+	}
+	return vcfHeader + line(18143724, "C", "G", star2) + line(18138997, "C", "T", star3b) + line(18130687, "T", "C", star3c)
+}
+
+func importing() VCFImport {
+	n := 0
+	return VCFImport{
+		Patient: "p1", Now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Final: true, Source: "a test",
+		NewID: func() string { n++; return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) },
+	}
+}
+
+// written is what a server would keep of a Bundle: urn:uuid references become ids.
+func written(t *testing.T, bundle *resource.Node) []string {
+	t.Helper()
+	gate, err := resource.NewGate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	entries := bundle.List("entry")
+	ids := map[string]string{}
+	for i := range entries {
+		res := entries[i].Get("resource")
+		ids[entries[i].Str("fullUrl")] = fmt.Sprintf("%s/x%d", res.Str("resourceType"), i)
+	}
+	for i := range entries {
+		res := entries[i].Get("resource")
+		if err := gate.Check(res); err != nil {
+			t.Errorf("%s does not pass the gate: %v", res.Str("resourceType"), err)
+		}
+		text := string(res.JSON())
+		for url, ref := range ids {
+			text = strings.ReplaceAll(text, url, ref)
+		}
+		texts = append(texts, strings.Replace(text, "{", fmt.Sprintf(`{"id":"x%d",`, i), 1))
+	}
+	return texts
+}
+
+func TestVCFIsWrittenDownAndReadAgain(t *testing.T) {
+	k := config(t).Knowledge
+	for _, test := range []struct {
+		name, file string
+		want       []string // as read again
+	}{
+		{"nothing found", tpmtVCF("0/0", "0/0", "0/0"), []string{"genotype TPMT: *1/*1"}},
+		{"two heterozygous sites, unphased", tpmtVCF("0/0", "0/1", "0/1"), []string{"genotype TPMT: *1/*3A or *3B/*3C"}},
+		{"phased on one copy", tpmtVCF("0|0", "0|1", "0|1"), []string{"genotype TPMT: *1/*3A"}},
+		{"phased on two copies", tpmtVCF("0|0", "1|0", "0|1"), []string{"genotype TPMT: *3B/*3C"}},
+		{"homozygous", tpmtVCF("1/1", "0/0", "0/0"), []string{"genotype TPMT: *2/*2"}},
+		{"not called", tpmtVCF("./.", "0/0", "0/0"), []string{"unread TPMT: no alleles can be called from the variants reported: nothing was found where it was looked for, and these positions were not looked at: rs1800462"}},
+		{"a base that no allele has", strings.Replace(tpmtVCF("0/1", "0/0", "0/0"), "\tC\tG\t", "\tC\tA\t", 1), []string{"unread TPMT: no alleles can be called from the variants reported: a base was found that none of the alleles known here has, at rs1800462"}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			result, err := ReadVCF(k, strings.NewReader(test.file), importing())
+			if err != nil {
+				t.Fatal(err)
+			}
+			if result.Used != 3 || result.Records != 3 || result.Assembly != "GRCh38" || result.Sample != "anna" {
+				t.Errorf("%+v", result)
+			}
+			if diff := cmp.Diff(test.want, read(t, written(t, result.Bundle)...)); diff != "" {
+				t.Errorf("-want +got\n%s", diff)
+			}
+		})
+	}
+}
+
+// Whatever a file says, what is read again of its resources is called as the file
+// itself was.
+func TestExampleVCFIsReadAgainAsItWasCalled(t *testing.T) {
+	k := config(t).Knowledge
+	file, err := os.ReadFile(golden.Shared(t, "samples", "vcf", "pharmcat.example2.vcf"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	result, err := ReadVCF(k, strings.NewReader(string(file)), importing())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := service(config(t))
+	reports, unread := collect(t, written(t, result.Bundle)...).genomics(s.genes, k, pgx.SexUnknown)
+	for _, call := range result.Calls {
+		i := slices.IndexFunc(reports, func(r pgx.Report) bool { return r.Gene == call.Gene })
+		switch {
+		case i >= 0 && reports[i].Values[0] != call.Words():
+			t.Errorf("%s: %s, read again %s", call.Gene, call.Words(), reports[i].Values[0])
+		case i < 0 && call.Doubt() == "":
+			t.Errorf("%s: %s, read again as nothing: %v", call.Gene, call.Words(), unread)
+		}
+	}
+	if len(reports) < 15 {
+		t.Errorf("%d genes were read again", len(reports))
+	}
+}
+
+func TestPreliminaryVCFIsPreliminary(t *testing.T) {
+	opts := importing()
+	opts.Final = false
+	result, err := ReadVCF(config(t).Knowledge, strings.NewReader(tpmtVCF("1/1", "0/0", "0/0")), opts)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range written(t, result.Bundle) {
+		if strings.Contains(text, `"resourceType":"Observation"`) && !strings.Contains(text, `"status":"preliminary"`) {
+			t.Error(text)
+		}
+	}
+}
+
+func TestVCFRecordsThatDoNotCountAreTold(t *testing.T) {
+	file := strings.Replace(tpmtVCF("1/1", "0/0", "0/0"), "PASS", "LowQual", 1)
+	result, err := ReadVCF(config(t).Knowledge, strings.NewReader(file), importing())
+	if err != nil || result.SkippedTotal != 1 || len(result.Skipped) != 1 || !strings.Contains(result.Skipped[0].Skipped, "LowQual") {
+		t.Errorf("%v %+v", err, result)
+	}
+	nothing, err := ReadVCF(config(t).Knowledge, strings.NewReader(vcfHeader), importing())
+	if err != nil || nothing.Bundle != nil {
+		t.Errorf("%v %+v", err, nothing)
+	}
+	_, err = ReadVCF(config(t).Knowledge, strings.NewReader("no"), VCFImport{Options: vcf.Options{}})
+	if fhir.KindOf(err) != fhir.Invalid {
+		t.Errorf("%v", err)
+	}
+}
