@@ -402,7 +402,7 @@ func TestContainedResourcesHaveNoEntriesOfDefinedParameters(t *testing.T) {
 func FuzzExpression(f *testing.F) {
 	for _, seed := range []string{
 		"Patient.name", "(Patient.a | b).c[0]", "x.where(a='b' and c = 'd')", "x.extension('u').value as Quantity", "where(resolve() is Patient)",
-		"Patient.`x`", "((((", "Patient..", "'", "a[", "as as as", ".ofType(", "Patient.name.ofType(FHIR.HumanName)",
+		"Patient.`x`", "`A `", "((((", "Patient..", "'", "a[", "as as as", ".ofType(", "Patient.name.ofType(FHIR.HumanName)",
 	} {
 		f.Add(seed)
 	}

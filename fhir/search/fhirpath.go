@@ -219,7 +219,12 @@ func (p *pathParser) following() string {
 }
 
 func isName(token string) bool {
-	return token != "" && (token[0] >= 'a' && token[0] <= 'z' || token[0] >= 'A' && token[0] <= 'Z' || token[0] == '_')
+	for i := range len(token) {
+		if !isWord(token[i]) || token[i] == '%' {
+			return false
+		}
+	}
+	return token != "" && (token[0] < '0' || token[0] > '9')
 }
 
 // step reads an element's name or a function.
