@@ -213,6 +213,10 @@ func (p *parser) unknown(at place, name string) error {
 			return unusable{fhir.Errorf(fhir.NotSupported, "%s is not supported by this server: %s", name, reason)}
 		}
 	}
+	if p.unknowns++; p.unknowns > maxProblems {
+		// Nobody reads that many, and near names cost time to find.
+		return unusable{fhir.Errorf(fhir.Invalid, "%q is not a search parameter here", fhir.Clip(name))}
+	}
 	names := p.names(at)
 	where := "all types searched"
 	switch {

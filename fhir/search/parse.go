@@ -125,6 +125,7 @@ type parser struct {
 	seen     map[string]bool // result parameters and _list, if they were there
 	problems []error
 	listed   bool // an error has told the known names
+	unknowns int  // names that nothing is known by
 }
 
 // scope decides which types are searched.

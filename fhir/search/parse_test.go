@@ -328,6 +328,23 @@ func TestLenient(t *testing.T) {
 	}
 }
 
+// TestLenientWithManyUnknownNames: what is ignored costs next to nothing.
+func TestLenientWithManyUnknownNames(t *testing.T) {
+	few, many := strings.Repeat("nam=a&", maxProblems), strings.Repeat("nam=a&", 10_000)
+	ask := func(query string) func() {
+		return func() {
+			request, err := parse(t, "Patient", query, ParseOptions{Lenient: true})
+			if err != nil || len(request.Ignored) != strings.Count(query, "&") {
+				t.Fatalf("%d of %d are ignored, error %v", len(request.Ignored), strings.Count(query, "&"), err)
+			}
+		}
+	}
+	each := testing.AllocsPerRun(1, ask(few)) / maxProblems
+	if more := testing.AllocsPerRun(1, ask(many)) / 10_000; more > 15 || more > each {
+		t.Errorf("%.1f allocations for each of many, %.1f for each of few", more, each)
+	}
+}
+
 // TestIdentity compares searches that are the same and searches that are not.
 func TestIdentity(t *testing.T) {
 	same := [][2]string{
