@@ -25,13 +25,25 @@ func TestNear(t *testing.T) {
 		name, doc, value string
 		want             bool
 	}{
-		{"within", oslo, "60.3913|5.3221|306|km", true}, {"beyond", oslo, "60.3913|5.3221|304|km", false},
-		{"kilometres unless told", oslo, "60.3913|5.3221|306", true}, {"metres", oslo, "60.3913|5.3221|306000|m", true}, {"miles", oslo, "60.3913|5.3221|190|[mi_i]", true}, {"US miles", oslo, "60.3913|5.3221|189|[mi_us]", false}, {"nautical miles", oslo, "60.3913|5.3221|165|[nmi_i]", true},
-		{"the same place", oslo, "59.9139|10.7522|0|m", true}, {"a degree of latitude", location("1", "0"), "0|0|111.2|km", true}, {"less than a degree", location("1", "0"), "0|0|111.1|km", false},
-		{"no distance means 50 km", oslo, "59.7|10.2", true}, {"nor more", oslo, "59.3|10.7522||", false},
-		{"across the date line", location("0", "179.9"), "0|-179.9|23|km", true}, {"not across the world", location("0", "179.9"), "0|-179.9|22|km", false},
-		{"over the pole", location("89.9", "0"), "89.9|180|23|km", true}, {"round the pole", location("-90", "12"), "-89.99|-170|2|km", true}, {"the antipode", location("-59.9139", "-169.2478"), "59.9139|10.7522|20016|km", true},
-		{"one of several values", oslo, "0|0|1|km,59.9|10.7|10|km", true}, {"everywhere", oslo, "-59|-170|99999|km", true},
+		{"within", oslo, "60.3913|5.3221|306|km", true},
+		{"beyond", oslo, "60.3913|5.3221|304|km", false},
+		{"kilometres unless told", oslo, "60.3913|5.3221|306", true},
+		{"metres", oslo, "60.3913|5.3221|306000|m", true},
+		{"miles", oslo, "60.3913|5.3221|190|[mi_i]", true},
+		{"US miles", oslo, "60.3913|5.3221|189|[mi_us]", false},
+		{"nautical miles", oslo, "60.3913|5.3221|165|[nmi_i]", true},
+		{"the same place", oslo, "59.9139|10.7522|0|m", true},
+		{"a degree of latitude", location("1", "0"), "0|0|111.2|km", true},
+		{"less than a degree", location("1", "0"), "0|0|111.1|km", false},
+		{"no distance means 50 km", oslo, "59.7|10.2", true},
+		{"nor more", oslo, "59.3|10.7522||", false},
+		{"across the date line", location("0", "179.9"), "0|-179.9|23|km", true},
+		{"not across the world", location("0", "179.9"), "0|-179.9|22|km", false},
+		{"over the pole", location("89.9", "0"), "89.9|180|23|km", true},
+		{"round the pole", location("-90", "12"), "-89.99|-170|2|km", true},
+		{"the antipode", location("-59.9139", "-169.2478"), "59.9139|10.7522|20016|km", true},
+		{"one of several values", oslo, "0|0|1|km,59.9|10.7|10|km", true},
+		{"everywhere", oslo, "-59|-170|99999|km", true},
 		{"latitude comes first", oslo, "10.7522|59.9139|50|km", false},
 	} {
 		if got := finds(t, test.doc, "near="+test.value); got != test.want {

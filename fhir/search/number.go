@@ -93,14 +93,14 @@ var (
 	aboveAll = bound{infinite: +1}
 )
 
-func (b bound) append(dst []byte) []byte {
+func (b bound) encoded() []byte {
 	switch {
 	case b.infinite < 0:
-		return append(dst, numberMin)
+		return []byte{numberMin}
 	case b.infinite > 0:
-		return append(dst, numberMax)
+		return []byte{numberMax}
 	}
-	return appendDecimal(dst, b.decimal, b.side)
+	return appendDecimal(nil, b.decimal, b.side)
 }
 
 // span is a closed interval of numbers before it is encoded.
@@ -109,7 +109,7 @@ type span struct {
 }
 
 func (s span) interval() interval {
-	return interval{s.low.append(nil), s.high.append(nil)}
+	return interval{s.low.encoded(), s.high.encoded()}
 }
 
 // span returns the exact number as an interval: a point unless it has more
@@ -195,10 +195,10 @@ func (l literal) approximate() span {
 	out := l.implied()
 	low := bound{decimal: scaled(new(big.Int).Sub(n, tenth), power-1)}
 	high := bound{decimal: scaled(new(big.Int).Add(n, tenth), power-1)}
-	if bytes.Compare(low.append(nil), out.low.append(nil)) < 0 {
+	if bytes.Compare(low.encoded(), out.low.encoded()) < 0 {
 		out.low = low
 	}
-	if bytes.Compare(high.append(nil), out.high.append(nil)) > 0 {
+	if bytes.Compare(high.encoded(), out.high.encoded()) > 0 {
 		out.high = high
 	}
 	return out

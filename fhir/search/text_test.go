@@ -95,11 +95,35 @@ func TestTextQueries(t *testing.T) {
 		query string
 		want  bool
 	}{
-		{"_text=bone", true}, {"_text=BONE", true}, {"_text=bon", false}, {"_text=bon*", true}, {"_text=carcinoma", false}, {"_content=carcinoma", true}, {"_content=obrien", true}, {"_content=O'Brien", true},
-		{"_text=bone metastases", true}, {"_text=bone liver", false}, {"_text=bone and metastases", true}, {"_text=(bone OR liver) and metastases", true}, {"_text=liver or spleen", false},
-		{"_text=liver,bone", true}, {"_text=liver,spleen", false}, {"_text=bone -liver", true}, {"_text=bone -metastases", false}, {"_text=bone not metastases", false}, {"_text=NOT liver", true}, {"_text=-(liver or spleen)", true},
-		{"_text=-(liver or bone)", false}, {"_text=not not bone", true}, {"_text=beta-blocker", true}, {"_text=blocker-beta", true}, {"_text=beta-block*", true}, {"_text=beta-agonist", false}, {"_content=carcinoma metast*", true},
-		{"_text=liver spleen or bone metastases", true}, {"_text=bone (liver or spleen)", false},
+		{"_text=bone", true},
+		{"_text=BONE", true},
+		{"_text=bon", false},
+		{"_text=bon*", true},
+		{"_text=carcinoma", false},
+		{"_content=carcinoma", true},
+		{"_content=obrien", true},
+		{"_content=O'Brien", true},
+		{"_text=bone metastases", true},
+		{"_text=bone liver", false},
+		{"_text=bone and metastases", true},
+		{"_text=(bone OR liver) and metastases", true},
+		{"_text=liver or spleen", false},
+		{"_text=liver,bone", true},
+		{"_text=liver,spleen", false},
+		{"_text=bone -liver", true},
+		{"_text=bone -metastases", false},
+		{"_text=bone not metastases", false},
+		{"_text=NOT liver", true},
+		{"_text=-(liver or spleen)", true},
+		{"_text=-(liver or bone)", false},
+		{"_text=not not bone", true},
+		{"_text=beta-blocker", true},
+		{"_text=blocker-beta", true},
+		{"_text=beta-block*", true},
+		{"_text=beta-agonist", false},
+		{"_content=carcinoma metast*", true},
+		{"_text=liver spleen or bone metastases", true},
+		{"_text=bone (liver or spleen)", false},
 	} {
 		if got := finds(t, doc, strings.ReplaceAll(test.query, " ", "+")); got != test.want {
 			t.Errorf("%s: %t, want %t", test.query, got, test.want)
@@ -112,9 +136,20 @@ func TestTextErrors(t *testing.T) {
 		value, says string
 		kind        fhir.Kind
 	}{
-		{`"bone liver"`, "without the quotes", fhir.NotSupported}, {"bo*ne", "at the end", fhir.Invalid}, {"*", "no letter", fhir.Invalid}, {"+", "no letter", fhir.Invalid}, {"and", "missing before and", fhir.Invalid}, {"bone or", "missing at the end", fhir.Invalid},
-		{"(bone", "not closed", fhir.Invalid}, {"bone)", "closes nothing", fhir.Invalid}, {"()", "missing before )", fhir.Invalid}, {"bone,", "missing", fhir.Invalid}, {"not", "missing", fhir.Invalid},
-		{strings.Repeat("(", 30) + "x" + strings.Repeat(")", 30), "parentheses", fhir.TooLarge}, {strings.Repeat("word ", 100), "words", fhir.TooLarge}, {strings.Repeat("x", 80) + "*", "longer than", fhir.Invalid},
+		{`"bone liver"`, "without the quotes", fhir.NotSupported},
+		{"bo*ne", "at the end", fhir.Invalid},
+		{"*", "no letter", fhir.Invalid},
+		{"+", "no letter", fhir.Invalid},
+		{"and", "missing before and", fhir.Invalid},
+		{"bone or", "missing at the end", fhir.Invalid},
+		{"(bone", "not closed", fhir.Invalid},
+		{"bone)", "closes nothing", fhir.Invalid},
+		{"()", "missing before )", fhir.Invalid},
+		{"bone,", "missing", fhir.Invalid},
+		{"not", "missing", fhir.Invalid},
+		{strings.Repeat("(", 30) + "x" + strings.Repeat(")", 30), "parentheses", fhir.TooLarge},
+		{strings.Repeat("word ", 100), "words", fhir.TooLarge},
+		{strings.Repeat("x", 80) + "*", "longer than", fhir.Invalid},
 	} {
 		_, _, err := textClause(narrativeParam, test.value)
 		if fhir.KindOf(err) != test.kind || !strings.Contains(fmt.Sprint(err), test.says) || !strings.HasPrefix(err.Error(), "_text: ") {
