@@ -66,16 +66,16 @@ func either(clauses []Clause) Clause {
 var errDeep = fhir.Errorf(fhir.TooLarge, "more than %d references are followed", MaxDepth)
 
 // followed returns an error if no element of the parameters refers to a resource
-// by its type and id, which is what chains and _has follow.
+// by its type and id, which is what chains, _has and includes follow.
 func followed(params []*Param) error {
 	name := params[0].Name
 	switch {
 	case hasLiterals(params):
 		return nil
 	case isInline(params[0]):
-		return fhir.Errorf(fhir.NotSupported, "%s is a resource inside of the Bundle, and chains and _has follow literal references only", name)
+		return fhir.Errorf(fhir.NotSupported, "%s is a resource inside of the Bundle, and only references to others are followed", name)
 	}
-	return fhir.Errorf(fhir.NotSupported, "%s refers by canonical URL, and chains and _has follow literal references only: search by the URL, as in %s=http://…", name, name)
+	return fhir.Errorf(fhir.NotSupported, "%s refers by canonical URL, and literal references only are followed: search by the URL, as in %s=http://…", name, name)
 }
 
 // hasLiterals reports whether any of the parameters looks at elements that

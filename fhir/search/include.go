@@ -64,8 +64,8 @@ func (p *parser) readInclude(value string, reverse, iterate bool) (Include, erro
 	if err != nil {
 		return include, err
 	}
-	if isInline(param) {
-		return include, fhir.Errorf(fhir.Invalid, "%s.%s is inside of the Bundle: it is there without being included", include.Type, param.Name)
+	if err := followed([]*Param{param}); err != nil {
+		return include, explain(err, include.Type)
 	}
 	if include.Target != "" {
 		if err := checkTarget([]*Param{param}, targets([]*Param{param}), include.Target); err != nil {

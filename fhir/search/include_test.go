@@ -32,7 +32,6 @@ func TestIncludes(t *testing.T) {
 		}},
 		{"", "_type=Patient,Observation&_include=Observation:subject", []Include{{Type: "Observation", Param: "subject"}}},
 		{"", "_id=1&_include=Observation:subject&_revinclude=Group:member", []Include{{Type: "Observation", Param: "subject"}, {Reverse: true, Type: "Group", Param: "member"}}},
-		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire", []Include{{Type: "QuestionnaireResponse", Param: "questionnaire"}}},
 	} {
 		request := mustParse(t, test.types, test.query)
 		if !slices.Equal(request.Includes, test.want) {
@@ -65,7 +64,9 @@ func TestIncludeErrors(t *testing.T) {
 		{"Patient", "_include=Observation:subject", fhir.Invalid, "the search finds Patient and no Observation. To include from what is included write _include:iterate"},
 		{"Patient", "_revinclude=Observation:encounter", fhir.Invalid, "does not refer to Patient"},
 		{"Patient", "_revinclude=Observation:subject:Group", fhir.Invalid, "does not refer to Patient"},
-		{"Bundle", "_include=Bundle:composition", fhir.Invalid, "it is there without being included"},
+		{"Bundle", "_include=Bundle:composition", fhir.NotSupported, "inside of the Bundle"},
+		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire", fhir.NotSupported, "_include: QuestionnaireResponse: questionnaire refers by canonical URL"},
+		{"Questionnaire", "_revinclude=QuestionnaireResponse:questionnaire", fhir.NotSupported, "literal references only"},
 		{"Patient", "_include:exact=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include:=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include=", fhir.Invalid, "_include has no value"},
@@ -149,44 +150,5 @@ func TestReferences(t *testing.T) {
 	}
 	if _, err := r.References(&fhir.Resource{Key: fhir.Key{Type: "Patient"}, JSON: []byte(`{`)}, "*"); fhir.KindOf(err) != fhir.Invalid {
 		t.Errorf("bad JSON: %v", err)
-	}
-}
-
-// TestCanonicals: what includes need to follow canonical references, both ways.
-func TestCanonicals(t *testing.T) {
-	r := testRegistry(t)
-	for param, want := range map[string][]string{
-		"QuestionnaireResponse questionnaire": {"Questionnaire"},
-		"QuestionnaireResponse subject":       nil,
-		"QuestionnaireResponse status":        nil,
-		"QuestionnaireResponse nothing":       nil,
-		"Nothing questionnaire":               nil,
-		"MeasureReport measure":               {"Measure"},
-	} {
-		typ, name, _ := strings.Cut(param, " ")
-		if got := r.Canonicals(typ, name); !slices.Equal(got, want) {
-			t.Errorf("%s: %q, want %q", param, got, want)
-		}
-	}
-	if got := r.Canonicals("PlanDefinition", "depends-on"); !slices.Contains(got, "Library") || slices.Contains(got, "Patient") {
-		t.Errorf("PlanDefinition.depends-on: %q", got)
-	}
-	w := newWorld(t,
-		`{"resourceType":"Questionnaire","id":"q1","url":"http://h/q","version":"1"}`,
-		`{"resourceType":"Questionnaire","id":"q2","url":"http://h/q","version":"2"}`,
-		`{"resourceType":"Questionnaire","id":"other","url":"http://h/q2"}`,
-		`{"resourceType":"QuestionnaireResponse","id":"any","questionnaire":"http://h/q"}`,
-		`{"resourceType":"QuestionnaireResponse","id":"two","questionnaire":"http://h/q|2"}`,
-		`{"resourceType":"QuestionnaireResponse","id":"none","questionnaire":"http://h/q2"}`,
-	)
-	for want, c := range map[string]Clause{
-		"q1 q2":   HasURL("http://h/q", ""),
-		"q2":      HasURL("http://h/q", "2"),
-		"":        HasURL("http://h/q", "3"),
-		"any two": RefersToURL("questionnaire", "http://h/q"),
-	} {
-		if got := strings.Join(w.search(&Query{Where: []Clause{c}}, true), " "); got != want {
-			t.Errorf("%q, want %q", got, want)
-		}
 	}
 }

@@ -1,7 +1,6 @@
 package search
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/starling-fhir/starling/fhir"
@@ -66,34 +65,4 @@ func (r *Registry) ours(url string) (fhir.Key, bool) {
 	}
 	key, version, ok := relative(rest)
 	return key, ok && version == ""
-}
-
-// Canonicals returns the types of the resources that a reference parameter can
-// name by their canonical URL, sorted: none, if no element of it does that.
-//
-// https://hl7.org/fhir/R4/references.html#canonical
-func (r *Registry) Canonicals(typ, param string) []string {
-	set := r.types[typ]
-	if set == nil || set.byName[param] == nil || set.byName[param].Type != TypeReference || !canBeURL([]*Param{set.byName[param]}) {
-		return nil
-	}
-	return slices.DeleteFunc(targets([]*Param{set.byName[param]}), func(target string) bool {
-		url := r.types[target].byName[canonicalParam]
-		return url == nil || url.Type != TypeURI
-	})
-}
-
-// HasURL selects the resources of the types of Canonicals that have a canonical
-// URL for their own, and if version is not "" this business version.
-func HasURL(url, version string) Clause {
-	if version != "" {
-		url += "|" + version
-	}
-	return Clause{Param: canonicalParam, Ranges: []Range{uriRange(url)}}
-}
-
-// RefersToURL selects the resources that refer to a canonical URL under a
-// parameter, with or without a version, whichever it is.
-func RefersToURL(param, url string) Clause {
-	return Clause{Param: param, Ranges: []Range{link{url: url}.exact()}}
 }
