@@ -385,3 +385,23 @@ func TestModifiersOfEveryParameter(t *testing.T) {
 		t.Errorf("only %d asked", asked)
 	}
 }
+
+// TestPiecesHaveAnEnd: a text of a megabyte, which R4 allows, does not fill the
+// index.
+func TestPiecesHaveAnEnd(t *testing.T) {
+	w := newWorld(t, `{"resourceType":"ValueSet","id":"v","description":"`+strings.Repeat("beginning ", 100)+strings.Repeat("middle ", 150_000)+`end"}`)
+	pieces := 0
+	for _, e := range w.entries[fhir.Key{Type: "ValueSet", ID: "v"}] {
+		if e.Value[0] == classStringPiece {
+			pieces++
+		}
+	}
+	if pieces == 0 || pieces > mostPieces {
+		t.Errorf("%d pieces", pieces)
+	}
+	for part, want := range map[string]int{"ning middle": 1, "middle end": 0} {
+		if got := len(w.find(t, "ValueSet", "description:contains="+escape(part))); got != want {
+			t.Errorf("%q: found %d, want %d", part, got, want)
+		}
+	}
+}
