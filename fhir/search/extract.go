@@ -104,7 +104,7 @@ func (r *Registry) Extract(root *resource.Node) ([]Entry, []string, error) {
 	if set == nil {
 		return nil, nil, fhir.Errorf(fhir.Invalid, "%q is not a resource type", fhir.Clip(typ))
 	}
-	x := &extraction{root: root, base: r.base, entries: make([]Entry, 0, 40), order: make([]uint64, 0, 40)}
+	x := &extraction{root: root, base: r.base, entries: make([]Entry, 0, 48), order: make([]uint64, 0, 48)}
 	if id := root.Str("id"); typ == "Patient" && id != "" {
 		x.patient(id)
 	}

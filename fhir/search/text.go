@@ -43,7 +43,12 @@ const (
 // indexWords adds the entries of the text parameters that a type has.
 func (x *extraction) indexWords(set *typeParams) {
 	narrative, content := wordList{}, wordList{}
+	last := ""
 	texts(x.root, func(text string, own bool) {
+		if text == last && !own {
+			return // the display of a code is often its text too
+		}
+		last = text
 		eachWord(text, func(word string) {
 			content.add(word)
 			if own {

@@ -193,7 +193,9 @@ func plainXHTML(div string) string {
 // eachWord calls each for the words of a text, folded as for string searches.
 // Of scripts that do not put spaces between words each character is one.
 func eachWord(text string, each func(word string)) {
-	for word := range strings.SplitSeq(fold(text), " ") {
+	for rest, more := fold(text), true; more; {
+		var word string
+		word, rest, more = strings.Cut(rest, " ")
 		start := 0
 		for i, r := range word {
 			if r < utf8.RuneSelf || !unicode.In(r, spaceless...) {
