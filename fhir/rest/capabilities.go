@@ -87,11 +87,14 @@ func (s *Server) capabilityStatement(at endpoints) []byte {
 	rest := object(
 		text("mode", "server"),
 		text("documentation", "All R4 resource types, in JSON and XML. An unknown search parameter is an error, unless Prefer: handling=lenient is sent. "+
-			"Every write keeps history. Transactions are atomic."),
+			"Every write keeps history. Transactions are atomic. "+
+			"_include and _revinclude take :iterate. Searches know _summary, _elements, _total, _count, _sort by any parameter with an order, _contained and _containedType."),
 		resource.Field{Name: "security", Node: s.securityCapabilities(at)},
 		list("resource", types),
 		list("interaction", codes(s.codes(false))),
-		list("searchParam", s.searchParams("")),
+		list("searchParam", append(s.searchParams(""), wholeSearchParams()...)),
+		list("operation", s.operations("")),
+		list("compartment", texts(s.compartmentDefinitions()...)),
 	)
 	root := object(
 		text("resourceType", "CapabilityStatement"),
@@ -102,6 +105,7 @@ func (s *Server) capabilityStatement(at endpoints) []byte {
 		resource.Field{Name: "implementation", Node: object(text("description", "Starling FHIR R4 server"), text("url", s.Base))},
 		text("fhirVersion", "4.0.1"),
 		list("format", texts(fhirJSON, fhirXML, "json", "xml")),
+		list("patchFormat", texts(strings.Split(patchFormats, ", ")...)),
 		list("rest", []resource.Node{rest}),
 	)
 	return root.JSON()
@@ -127,9 +131,16 @@ func (s *Server) typeCapabilities(typ string) resource.Node {
 	if has(http.MethodDelete, "/:type") {
 		fields = append(fields, text("conditionalDelete", "single"))
 	}
+	policy := []string{"literal", "logical", "local"}
+	if s.Integrity.Write {
+		policy = append(policy, "enforced")
+	}
 	fields = append(fields,
-		list("referencePolicy", texts("literal", "logical", "local")),
-		list("searchParam", s.searchParams(typ)))
+		list("referencePolicy", texts(policy...)),
+		list("searchInclude", texts(s.includes(typ)...)),
+		list("searchRevInclude", texts(s.revIncludes(typ)...)),
+		list("searchParam", s.searchParams(typ)),
+		list("operation", s.operations(typ)))
 	return object(fields...)
 }
 
@@ -138,7 +149,7 @@ func (s *Server) typeCapabilities(typ string) resource.Node {
 func (s *Server) codes(types bool) []string {
 	var names []string
 	for _, row := range s.table {
-		if strings.HasPrefix(row.Path, "/:type") != types || row.Code == "capabilities" || row.Operation != "" {
+		if strings.HasPrefix(row.Path, "/:type") != types || row.Code == "capabilities" || row.Operation != "" || row.Compartment != "" {
 			continue
 		}
 		for _, code := range []string{row.Code, row.Also} {
@@ -171,6 +182,7 @@ func (s *Server) searchParams(typ string) []resource.Node {
 			text("name", p.Name),
 			text("definition", p.URL),
 			text("type", string(p.Type)),
+			text("documentation", describeParam(p)),
 		))
 	}
 	return items
