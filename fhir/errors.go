@@ -20,6 +20,7 @@ const (
 	PreconditionFail             // a condition of the request does not hold
 	MultipleMatches              // conditional criteria select more than one resource
 	Conflict                     // a concurrent write got in between; try again
+	InUse                        // something refers to what is to be deleted
 	Duplicate                    // something of this identity is there already
 	Unprocessable                // understood, but breaks a rule beyond the base ones
 	TooLarge                     // beyond a documented limit

@@ -285,5 +285,5 @@ func referenced(access search.Access, key fhir.Key, types map[string]bool, more 
 	if len(names) > 0 {
 		message += " (" + strings.Join(names, ", ") + ")"
 	}
-	return &fhir.Error{Kind: fhir.Conflict, Message: message + ". Delete or change those first, or together with it in a transaction"}
+	return &fhir.Error{Kind: fhir.InUse, Message: message + ". Delete or change those first, or together with it in a transaction"}
 }
