@@ -103,7 +103,7 @@ func TestEveryPairIsAmongItsCandidates(t *testing.T) {
 			pairs := 0
 			for i, a := range d.Alleles {
 				for _, b := range d.Alleles[i:] {
-					if random.IntN(len(d.Alleles)) > 24 {
+					if random.IntN(len(d.Alleles)) > 8 {
 						continue // of large genes a part
 					}
 					pairs++

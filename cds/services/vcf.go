@@ -1,6 +1,8 @@
 package services
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -26,8 +28,6 @@ type VCFImport struct {
 	Laboratory string
 	Now        time.Time
 	NewID      func() string // of urn:uuid
-	// Source names the file for its Provenance, such as its SHA-256.
-	Source string
 	// Progress is told of the number of records read, now and then; may be nil.
 	Progress func(records int64)
 }
@@ -35,8 +35,11 @@ type VCFImport struct {
 // VCFResult is what was found in a VCF file.
 type VCFResult struct {
 	Sample, Assembly string
-	Records          int64 // of the file
-	Used             int   // records that say something of a position
+	// SHA256 is the hash of the file as it came, in hexadecimal. The report that is
+	// written carries it as its identifier, of the system [VCFIdentifier].
+	SHA256  string
+	Records int64 // of the file
+	Used    int   // records that say something of a position
 	// Skipped are records at such positions that do not count, up to 1,000.
 	Skipped      []vcf.Record
 	SkippedTotal int
@@ -46,6 +49,10 @@ type VCFResult struct {
 	// Resources is how many resources the Bundle has.
 	Resources int
 }
+
+// VCFIdentifier is the system of the identifier by which a file that was imported
+// before is known again.
+const VCFIdentifier = "https://starling-fhir.github.io/fhir/vcf-sha256"
 
 // mostSkipped bounds the skipped records that are told.
 const mostSkipped = 1000
@@ -59,7 +66,9 @@ func ReadVCF(k *pgx.Knowledge, in io.Reader, opts VCFImport) (*VCFResult, error)
 	var sample *pgx.Sample
 	options := opts.Options
 	options.Wants = func(chromosome string, from, to int) bool { return sample.Wants(chromosome, from, to) }
-	file, err := vcf.NewReader(in, options)
+	hash := sha256.New()
+	whole := io.TeeReader(in, hash)
+	file, err := vcf.NewReader(whole, options)
 	if err != nil {
 		return nil, unreadableVCF(err)
 	}
@@ -79,6 +88,10 @@ func ReadVCF(k *pgx.Knowledge, in io.Reader, opts VCFImport) (*VCFResult, error)
 	if err != nil {
 		return nil, unreadableVCF(err)
 	}
+	if _, err := io.Copy(io.Discard, whole); err != nil { // what may stand behind a compressed file
+		return nil, err
+	}
+	out.SHA256 = hex.EncodeToString(hash.Sum(nil))
 	out.Records = file.Records()
 	out.Calls = sample.Calls(pgx.SexUnknown)
 	if out.Used > 0 {
@@ -228,6 +241,7 @@ func (w *vcfWriter) bundle(result *VCFResult) (*resource.Node, int) {
 		targets = append(targets, reference(url))
 	}
 	targets = append(targets, reference(w.add("DiagnosticReport",
+		"identifier", arr(obj("system", VCFIdentifier, "value", result.SHA256)),
 		"status", w.status(),
 		"category", arr(concept(hl7v2GE, "GE", "")),
 		"code", concept(loinc, "51969-4", "Genetic analysis report"),
@@ -236,7 +250,7 @@ func (w *vcfWriter) bundle(result *VCFResult) (*resource.Node, int) {
 		"performer", w.performer(),
 		"result", arr(listed...),
 	)))
-	source := obj("display", fmt.Sprintf("VCF file on %s, %d records, sample %s; %s", result.Assembly, result.Records, result.Sample, w.opts.Source))
+	source := obj("display", fmt.Sprintf("VCF file on %s, %d records, sample %s, SHA-256 %s", result.Assembly, result.Records, result.Sample, result.SHA256))
 	w.add("Provenance",
 		"target", arr(targets...), "recorded", now,
 		"activity", concept("http://terminology.hl7.org/CodeSystem/v3-DataOperation", "CREATE", "create"),

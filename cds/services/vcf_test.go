@@ -30,7 +30,7 @@ func tpmtVCF(star2, star3b, star3c string) string {
 func importing() VCFImport {
 	n := 0
 	return VCFImport{
-		Patient: "p1", Now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Final: true, Source: "a test",
+		Patient: "p1", Now: time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC), Final: true,
 		NewID: func() string { n++; return fmt.Sprintf("00000000-0000-4000-8000-%012d", n) },
 	}
 }

@@ -60,9 +60,9 @@ func (l *loadCmd) Run(ctx context.Context, m *Main) error {
 	if l.Jobs < 1 || l.Chunk < 1 || l.MaxSize < 1 || l.Retries < 0 || l.Timeout <= 0 {
 		return usageError("--jobs, --chunk, --max-size and --timeout must be more than zero, --retries not less")
 	}
-	base, err := url.Parse(l.To)
-	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
-		return usageError("--to %q is not a URL such as http://127.0.0.1:8080/fhir", l.To)
+	base, err := serverURL(l.To)
+	if err != nil {
+		return err
 	}
 	files, skipped, err := findFiles(l.Paths)
 	if err != nil {
@@ -89,7 +89,7 @@ func (l *loadCmd) Run(ctx context.Context, m *Main) error {
 		run.handle = (&checker{gate: gate, report: run.report}).handle
 	} else {
 		sender := newSender(strings.TrimSuffix(l.To, "/"), l.Jobs, l.Retries, l.Timeout)
-		if sender.token, err = l.token(m, base); err != nil {
+		if sender.token, err = tokenFor(m, l.TokenFile, base); err != nil {
 			return err
 		}
 		if err := sender.greet(ctx); err != nil {
@@ -123,9 +123,8 @@ func (l *loadCmd) Run(ctx context.Context, m *Main) error {
 	return nil
 }
 
-// token opens the file of the token; nil if there is none.
-func (l *loadCmd) token(m *Main, base *url.URL) (*tokenFile, error) {
-	path := l.TokenFile
+// tokenFor opens the file of the token for a server; nil if there is none.
+func tokenFor(m *Main, path string, base *url.URL) (*tokenFile, error) {
 	if path == "" {
 		path, _ = m.Env("STARLING_TOKEN_FILE")
 	}
@@ -140,6 +139,15 @@ func (l *loadCmd) token(m *Main, base *url.URL) (*tokenFile, error) {
 		return nil, usageError("%w", err)
 	}
 	return token, nil
+}
+
+// serverURL reads --to.
+func serverURL(to string) (*url.URL, error) {
+	base, err := url.Parse(to)
+	if err != nil || base.Host == "" || base.Scheme != "http" && base.Scheme != "https" {
+		return nil, usageError("--to %q is not a URL such as http://127.0.0.1:8080/fhir", to)
+	}
+	return base, nil
 }
 
 // loadRun reads files into parcels and has workers handle them.

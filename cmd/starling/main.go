@@ -1,7 +1,7 @@
 // Command starling is a FHIR R4 server that answers CDS Hooks calls with
 // pharmacogenomic advice, and the tools around it.
 //
-// Every subcommand is a file: serve.go, demo.go, load.go, migrate.go, check.go,
+// Every subcommand is a file: serve.go, demo.go, load.go, vcf.go, migrate.go, check.go,
 // token.go, ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
 package main
 
@@ -65,6 +65,7 @@ type cli struct {
 	Serve   serveCmd   `cmd:"" help:"Serve the FHIR API and the CDS Hooks services."`
 	Demo    demoCmd    `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
 	Load    loadCmd    `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
+	VCF     vcfCmd     `cmd:"" name:"vcf" help:"Call a patient's star alleles from a VCF file, and write it into a running server."`
 	Migrate migrateCmd `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
 	Check   checkCmd   `cmd:"" help:"Check a store, and mend what can be made anew."`
 	Token   tokenCmd   `cmd:"" help:"Look at the tokens that a server is sent."`
