@@ -149,7 +149,7 @@ func (s *Server) find(method string, segments []string) (*interaction, map[strin
 	}
 	for _, segment := range segments {
 		if strings.HasPrefix(segment, "$") {
-			return nil, nil, s.unknownOperation(segment)
+			return nil, nil, s.unknownOperation(segments, segment)
 		}
 	}
 	return nil, nil, fhir.Errorf(fhir.NotFound, "there is no interaction with such a URL; see %smetadata", s.basePrefix)

@@ -171,13 +171,24 @@ func (row *interaction) takesParameters() bool {
 	return row.Operation != "" && row.Method == http.MethodPost
 }
 
-// unknownOperation is the error for a URL with a $name that nothing has.
-func (s *Server) unknownOperation(name string) error {
-	var known []string
+// unknownOperation is the error for a URL with a $name that nothing has there.
+func (s *Server) unknownOperation(segments []string, name string) error {
+	var here, all []string
 	for i := range s.table {
-		if row := &s.table[i]; row.Operation != "" && !slices.Contains(known, row.Path) {
-			known = append(known, row.Path)
+		row := &s.table[i]
+		if row.Operation == "" {
+			continue
+		}
+		if known := "$" + row.Operation; !slices.Contains(all, known) {
+			all = append(all, known)
+		}
+		path := strings.TrimSuffix(row.Path, "/$"+row.Operation)
+		if _, ok := match(path, segments[:len(segments)-1]); ok && !slices.Contains(here, "$"+row.Operation) {
+			here = append(here, "$"+row.Operation)
 		}
 	}
-	return fhir.Errorf(fhir.NotSupported, "there is no operation %s here. There are %s", fhir.Clip(name), strings.Join(known, ", "))
+	if len(here) == 0 {
+		return fhir.Errorf(fhir.NotSupported, "there is no operation %s here; elsewhere there are %s", fhir.Clip(name), strings.Join(all, ", "))
+	}
+	return fhir.Errorf(fhir.NotSupported, "there is no operation %s here. There are %s", fhir.Clip(name), strings.Join(fhir.NearestFirst(name, here), ", "))
 }

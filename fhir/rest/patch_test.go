@@ -55,7 +55,7 @@ func TestPatch(t *testing.T) {
 		{"a merge patch", call{"PATCH", "/Patient/ada", []string{"Content-Type: application/merge-patch+json"}, `{}`}, 415, []string{"Accept-Patch: " + patchFormats}, "merge.json"},
 		{"fhirpath patch as xml", call{"PATCH", "/Patient/ada", []string{"Content-Type: application/fhir+xml", "Accept: application/fhir+json"}, `<Parameters xmlns="http://hl7.org/fhir"><parameter><name value="operation"/>` +
 			`<part><name value="type"/><valueCode value="add"/></part><part><name value="path"/><valueString value="Patient"/></part>` +
-			`<part><name value="name"/><valueString value="gender"/></part><part><name value="value"/><valueCode value="female"/></part></parameter></Parameters>`}, 200, nil, "json.json"},
+			`<part><name value="name"/><valueString value="gender"/></part><part><name value="value"/><valueCode value="female"/></part></parameter></Parameters>`}, 200, nil, "xml.json"},
 		{"options", call{"OPTIONS", "/Patient/ada", nil, ""}, 204, []string{"Accept-Patch: " + patchFormats}, ""},
 		{"by criteria", call{"PATCH", "/Patient?identifier=http://hospital.example/mrn|1815", []string{jsonPatchHeader}, gender}, 200, []string{`ETag: W/"3"`}, "json.json"},
 		{"by criteria that match nothing", call{"PATCH", "/Patient?identifier=1", []string{jsonPatchHeader}, gender}, 404, nil, "criteria-none.json"},
