@@ -178,13 +178,14 @@ func (c *checker) index(typ uint16, h head, t uint64) bool {
 	if row == nil {
 		return c.report("document %d has no forward row", h.doc)
 	}
-	if at := max48 - read48(c.v.forward.Key()[1+num48Len:]); at < t { // it is newer once the definitions have changed
+	at := max48 - read48(c.v.forward.Key()[1+num48Len:])
+	if at < t { // it is newer once the definitions have changed
 		return c.report("document %d has a forward row of time %d, its newest version is of %d", h.doc, at, t)
 	}
 	var have []forwardEntry
 	err := eachForward(row, func(e forwardEntry) bool {
 		if e.from == 0 {
-			e.from = t
+			e.from = at
 		}
 		e.value = bytes.Clone(e.value)
 		have = append(have, e)
