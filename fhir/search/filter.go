@@ -164,6 +164,9 @@ func (f *filterCompiler) step(at place, m meaning, test *filterNode, steps []fil
 
 // through joins what read makes of the place that a step leads to.
 func (f *filterCompiler) through(at place, m meaning, step filterStep, typ string, read func(next place) ([]holding, error)) (Clause, error) {
+	if err := f.count(); err != nil {
+		return Clause{}, f.fail(step.at, err)
+	}
 	var behind error // is told with its own place in the expression
 	c, err := f.joined(at, m, typ, func(next place) ([]holding, error) {
 		var held []holding

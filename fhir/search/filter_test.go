@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
@@ -255,6 +256,20 @@ func TestFilterErrors(t *testing.T) {
 		if fhir.KindOf(err) != test.kind || !strings.Contains(fmt.Sprint(err), test.says) {
 			t.Errorf("%s: %v (%v), want %q", fhir.Clip(test.filter), err, fhir.KindOf(err), test.says)
 		}
+	}
+}
+
+// TestFilterBounds: brackets within brackets over references to several types
+// multiply, and are stopped.
+func TestFilterBounds(t *testing.T) {
+	filter := "_id eq x"
+	for range 7 {
+		filter = "part-of[" + filter + "].part-of.status eq completed"
+	}
+	started := time.Now()
+	_, err := testRegistry(t).Parse([]string{"Procedure"}, "_filter="+escape(filter), ParseOptions{})
+	if fhir.KindOf(err) != fhir.TooLarge || time.Since(started) > 10*time.Second {
+		t.Errorf("%v after %v", err, time.Since(started))
 	}
 }
 
