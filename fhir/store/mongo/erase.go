@@ -15,9 +15,9 @@ import (
 // it; that the newest version is the newest until the commit is certain because a
 // write that replaces it changes the same document.
 //
-// Nothing of what was erased is kept, not even the values a page was sorted by:
-// a sorted search that goes on just behind a version that was erased meanwhile is
-// Expired.
+// Nothing of what was erased is kept, not even the values a page was sorted by. A
+// sorted search that was to go on between two versions is Expired if both were
+// erased meanwhile; see [paging.starts].
 func (s *Store) Erase(ctx context.Context, key fhir.Key, ifVersion int64) (int64, error) {
 	ctx, leave, err := s.enter(ctx)
 	if err != nil {

@@ -167,27 +167,80 @@ func TestWhatIsErasedBetweenTheCommandsOfAPageIsLeftOut(t *testing.T) {
 	}
 }
 
-// TestASortedPageBehindWhatWasErasedIsExpired: nothing is kept that could say
-// where the page before ended.
-func TestASortedPageBehindWhatWasErasedIsExpired(t *testing.T) {
+// TestSortedPagesGoOnWhereTheyEndedThoughThatWasErased erases the versions that a
+// sorted page ended at, or begins with, so that no value is left of them.
+func TestSortedPagesGoOnWhereTheyEndedThoughThatWasErased(t *testing.T) {
 	s := openTest(t, testDatabase(t), Options{})
 	keep := search.Clause{Param: "n", Ranges: []search.Range{{Keep: func([]byte) bool { return true }}}}
 	for _, where := range [][]search.Clause{nil, {keep}} {
-		for i := range 4 {
-			write(t, s, put(fhir.Update, fmt.Sprintf("Patient/%d", i), fmt.Sprintf("n=%d", i)))
-		}
-		q := search.Query{Types: []string{"Patient"}, Where: where, Sort: []search.Sort{{Param: "n"}}, Count: 2, Identity: "q"}
-		first, err := s.Search(t.Context(), q)
-		if err != nil {
-			t.Fatal(err)
-		}
-		write(t, s, put(fhir.Update, "Patient/1", "n=9"))
-		if _, err := s.Erase(t.Context(), fhir.Key{Type: "Patient", ID: "1"}, 0); err != nil {
-			t.Fatal(err)
-		}
-		q.Cursor = first.Next
-		if _, err := s.Search(t.Context(), q); fhir.KindOf(err) != fhir.Expired {
-			t.Errorf("%d clauses: %v", len(where), err)
+		for _, desc := range []bool{false, true} {
+			for _, test := range []struct {
+				name   string
+				erased []int // in the order of pages
+				back   bool
+				want   string // "" if it is Expired
+			}{
+				{"nothing", nil, false, "[2 3]"},
+				{"the last of the first page", []int{1}, false, "[2 3]"},
+				{"the first of the second page", []int{2}, false, "[3 4]"},
+				{"both", []int{1, 2}, false, ""},
+				{"what is further away", []int{0, 3}, false, "[2 4]"},
+				{"nothing, and back", nil, true, "[2 3]"},
+				{"the last page, which is one, and back", []int{4}, true, "[2 3]"},
+				{"one before it too", []int{4, 3}, true, "[1 2]"},
+			} {
+				id := func(i int) string {
+					if desc {
+						i = 4 - i
+					}
+					return fmt.Sprint(i)
+				}
+				for i := range 5 {
+					write(t, s, put(fhir.Update, "Patient/"+id(i), "n="+id(i)))
+				}
+				q := search.Query{Types: []string{"Patient"}, Where: where, Sort: []search.Sort{{Param: "n", Desc: desc}}, Count: 2, Identity: "q"}
+				pages := 1
+				if test.back {
+					pages = 3
+				}
+				for range pages {
+					page, err := s.Search(t.Context(), q)
+					if err != nil {
+						t.Fatal(err)
+					}
+					if q.Cursor = page.Next; q.Cursor == "" {
+						q.Cursor, q.Back = page.Prev, true
+					}
+				}
+				for _, i := range test.erased {
+					write(t, s, put(fhir.Update, "Patient/"+id(i), "n=9"))
+					if _, err := s.Erase(t.Context(), fhir.Key{Type: "Patient", ID: id(i)}, 0); err != nil {
+						t.Fatal(err)
+					}
+				}
+				page, err := s.Search(t.Context(), q)
+				if test.want == "" {
+					if fhir.KindOf(err) != fhir.Expired {
+						t.Errorf("%d clauses, down: %t, %s erased: %v", len(where), desc, test.name, err)
+					}
+					continue
+				}
+				if err != nil {
+					t.Errorf("%d clauses, down: %t, %s erased: %v", len(where), desc, test.name, err)
+					continue
+				}
+				var got []string
+				for _, res := range page.Resources {
+					for i := range 5 {
+						if id(i) == res.ID {
+							got = append(got, fmt.Sprint(i))
+						}
+					}
+				}
+				if fmt.Sprint(got) != test.want {
+					t.Errorf("%d clauses, down: %t, %s erased: %v, want %s", len(where), desc, test.name, got, test.want)
+				}
+			}
 		}
 	}
 }

@@ -182,7 +182,10 @@ func (p *paging) innerFirst(outer *selection, j *joined, room int) bool {
 		return true
 	}
 	many := float64(room)
-	return j.others.rows <= 4*many && (outer.rows > fewCandidates || j.others.rows <= max(many/4, 4*outer.rows))
+	if j.clause.Join.Reverse {
+		many *= rowsPerKey
+	}
+	return j.others.rows <= 2*many && (outer.rows > fewCandidates || j.others.rows <= max(float64(room)/4, 4*outer.rows))
 }
 
 // findOthers finds the others of a join that are among some keys, or refer to

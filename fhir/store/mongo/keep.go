@@ -150,8 +150,8 @@ func (k *keeping) take(c *candidate) {
 		k.all = append(k.all, c)
 	case len(k.hits) < k.q.Count:
 		k.hits = append(k.hits, c.Hit)
-	default:
-		k.more = k.q.Count > 0
+	case !k.more:
+		k.more, k.after = k.q.Count > 0, c.Hit
 	}
 }
 
@@ -212,8 +212,8 @@ func readCandidate(raw bson.Raw, sort []search.Sort) (*candidate, error) {
 	return c, nil
 }
 
-// pick takes the page out of all matches. The error is Expired if the resource
-// that it is to begin at was erased.
+// pick takes the page out of all matches. The error is Expired if it is not
+// known where it begins, because that was erased.
 func (p *paging) pick(all []*candidate) error {
 	slices.SortFunc(all, func(a, b *candidate) int {
 		for i, key := range p.q.Sort {
@@ -235,17 +235,32 @@ func (p *paging) pick(all []*candidate) error {
 		return bytes.Compare([]byte(a.Hit.Key), []byte(b.Hit.Key))
 	})
 	if p.last.Key != "" {
-		at := slices.IndexFunc(all, func(c *candidate) bool { return c.Hit.Key == p.last.Key })
+		find := func(key string) int {
+			return slices.IndexFunc(all, func(c *candidate) bool { return c.Hit.Key == key })
+		}
+		begin := find(p.last.Key)
+		end := begin
 		switch {
-		case at < 0:
+		case begin >= 0:
+			begin++
+		case p.next.Key == "":
+			begin, end = len(all), len(all)
+		default:
+			begin = find(p.next.Key)
+			end = begin
+		}
+		switch {
+		case begin < 0:
 			return store.Expired()
 		case p.q.Back:
-			all = all[:at]
+			all = all[:end]
 		default:
-			all = all[at+1:]
+			all = all[begin:]
 		}
 	}
-	p.more = len(all) > p.q.Count && p.q.Count > 0
+	if p.more = len(all) > p.q.Count && p.q.Count > 0; p.more {
+		p.after = all[p.q.Count].Hit
+	}
 	if p.q.Back {
 		all = all[max(0, len(all)-p.q.Count):]
 	}

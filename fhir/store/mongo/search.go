@@ -56,7 +56,7 @@ func (s *Store) Search(ctx context.Context, q search.Query) (*search.Page, error
 }
 
 func (s *Store) search(ctx context.Context, q *search.Query, from place, identity string) (*search.Page, error) {
-	p := &paging{s: s, q: q, collection: s.snapshot, at: from.t, last: hit{Key: from.key, Version: from.version}, total: -1}
+	p := &paging{s: s, q: q, collection: s.snapshot, at: from.t, last: hit{Key: from.key, Version: from.version}, next: hit{Key: from.nextKey, Version: from.nextVersion}, total: -1}
 	if err := p.run(ctx); err != nil {
 		return nil, err
 	}
@@ -78,7 +78,12 @@ func (s *Store) search(ctx context.Context, q *search.Query, from place, identit
 	if len(p.hits) == 0 {
 		return page, nil
 	}
-	link := func(there bool, h hit) string {
+	behind := p.after
+	if q.Back {
+		behind = p.last
+	}
+	hits := append(p.hits[:len(p.hits):len(p.hits)], behind)
+	link := func(there bool, i int) string {
 		if !there || err != nil {
 			return ""
 		}
@@ -87,11 +92,14 @@ func (s *Store) search(ctx context.Context, q *search.Query, from place, identit
 			at = p.clock.Now
 		}
 		var cursor string
-		cursor, err = s.seal(identity, place{t: at, moment: from.moment, total: total, key: h.Key, version: h.Version})
+		cursor, err = s.seal(identity, place{
+			t: at, moment: from.moment, total: total,
+			key: hits[i].Key, version: hits[i].Version, nextKey: hits[i+1].Key, nextVersion: hits[i+1].Version,
+		})
 		return cursor
 	}
-	page.Prev = link(p.more && q.Back || q.Cursor != "" && !q.Back, p.hits[0])
-	page.Next = link(p.more || q.Back, p.hits[len(p.hits)-1])
+	page.Prev = link(p.more && q.Back || q.Cursor != "" && !q.Back, 0)
+	page.Next = link(p.more || q.Back, len(p.hits)-1)
 	return page, err
 }
 
@@ -111,10 +119,12 @@ type paging struct {
 	inside     bool              // of a transaction
 	at         int64             // the logical time of the first page; 0 for now
 	last       hit               // what the page is behind, or with Back before; zero on the first
+	next       hit               // what comes directly behind last; zero for nothing
 
 	clock     *clock
 	hits      []hit
 	more      bool             // there are hits behind these, with Back before them
+	after     hit              // the first of these
 	total     int64            // -1 if it was not counted
 	tests     int              // how many commands have tested candidates of joins
 	resources []*fhir.Resource // of the hits, if they were read with them
@@ -144,7 +154,7 @@ func (p *paging) run(ctx context.Context) error {
 }
 
 func (p *paging) find(ctx context.Context) error {
-	p.hits, p.more, p.total, p.resources = nil, false, -1, nil
+	p.hits, p.more, p.after, p.total, p.resources = nil, false, hit{}, -1, nil
 	sorted := len(p.q.Sort) > 0
 	switch keep := slices.ContainsFunc(p.q.Sort, func(k search.Sort) bool { return k.Range.Keep != nil }); {
 	case p.sel.filter == nil:
@@ -344,7 +354,7 @@ func (p *paging) hit(raw bson.Raw) error {
 	switch {
 	case len(p.hits) > 0 && p.hits[len(p.hits)-1].Key == h.Key: // changed while it was read
 	case len(p.hits) == p.q.Count:
-		p.more = true
+		p.more, p.after = true, h
 	default:
 		p.hits = append(p.hits, h)
 	}
@@ -391,7 +401,7 @@ func (p *paging) cut() {
 			if p.more = true; p.q.Back {
 				p.hits = p.hits[at+1:]
 			} else {
-				p.hits = p.hits[:at]
+				p.hits, p.after = p.hits[:at], p.hits[at]
 			}
 			return
 		}

@@ -66,8 +66,8 @@ func afterType(value bson.D, types []string) any {
 }
 
 // sortedStages finds a page in the order of the sort keys, or with Back against
-// it, behind the values of the page before; nil on the first.
-func (p *paging) sortedStages(start bson.Raw) bson.A {
+// it, from where it starts; nil for all.
+func (p *paging) sortedStages(from *start) bson.A {
 	stages := p.both(p.sel, hitFields(p.sortFields()...), func(string) ([]bson.D, bson.A) { return nil, nil })
 	var none, order bson.D
 	for i, key := range p.q.Sort {
@@ -82,8 +82,8 @@ func (p *paging) sortedStages(start bson.Raw) bson.A {
 	}
 	order = append(order, bson.E{Key: "_id", Value: p.order()})
 	stages = append(stages, bson.D{{Key: "$addFields", Value: none}})
-	if start != nil {
-		stages = append(stages, bson.D{{Key: "$match", Value: p.behindValues(start)}})
+	if from != nil {
+		stages = append(stages, bson.D{{Key: "$match", Value: p.behindValues(from)}})
 	}
 	return append(stages,
 		bson.D{{Key: "$sort", Value: order}}, bson.D{{Key: "$limit", Value: p.q.Count + 1}},
@@ -92,14 +92,14 @@ func (p *paging) sortedStages(start bson.Raw) bson.A {
 
 // behindValues is the filter for what comes behind the values of a resource, or
 // with Back before them.
-func (p *paging) behindValues(start bson.Raw) bson.D {
+func (p *paging) behindValues(from *start) bson.D {
 	var any bson.A
 	same := bson.A{}
 	alternative := func(e bson.E) {
 		any = append(any, bson.D{{Key: "$and", Value: append(slices.Clone(same), bson.D{e})}})
 	}
 	for i, key := range p.q.Sort {
-		value, has := start.Lookup(nameK(i)).StringValueOK()
+		value, has := from.values.Lookup(nameK(i)).StringValueOK()
 		if !has {
 			if p.q.Back {
 				alternative(bson.E{Key: nameN(i), Value: 0})
@@ -118,49 +118,87 @@ func (p *paging) behindValues(start bson.Raw) bson.D {
 		alternative(bson.E{Key: nameK(i), Value: bson.D{{Key: beyond, Value: value}}})
 		same = append(same, bson.D{{Key: nameK(i), Value: value}})
 	}
-	alternative(bson.E{Key: "_id", Value: bson.D{{Key: p.further(), Value: p.last.Key}}})
+	further := p.further()
+	if from.inclusive {
+		further += "e"
+	}
+	alternative(bson.E{Key: "_id", Value: bson.D{{Key: further, Value: from.key}}})
 	return bson.D{{Key: "$or", Value: any}}
 }
 
-// sortedBehind finds a later page: first the values of the resource that it is
-// behind, or with Back before, as it was at the first page's time, then the page
-// with its versions. If that version was erased the error is Expired.
-func (p *paging) sortedBehind(ctx context.Context) error {
+// start is where a later page of a sorted search starts.
+type start struct {
+	values    bson.Raw // under the sort keys
+	key       string
+	inclusive bool // with the resource itself
+}
+
+// starts reads where a page starts: the values of the resource that it is behind,
+// or with Back before, as it was at the first page's time. If that version was
+// erased, what came directly behind it does as well: nothing that is left lies
+// between them. It is nil if nothing came behind it, and the error Expired if that
+// was erased too.
+func (p *paging) starts(ctx context.Context) (*start, error) {
+	var newest, versions bson.A
+	for _, h := range []hit{p.last, p.next} {
+		newest = append(newest, bson.D{{Key: "_id", Value: h.Key}, {Key: "version", Value: h.Version}})
+		versions = append(versions, versionID(h.Key, h.Version))
+	}
 	fields := p.sortFields()
-	var start bson.Raw
+	found := map[string]bson.Raw{}
 	err := p.read(ctx, mongo.Pipeline{
 		atClock,
 		unionWith(resourcesName, bson.A{
-			bson.D{{Key: "$match", Value: bson.D{{Key: "_id", Value: p.last.Key}, {Key: "version", Value: p.last.Version}}}},
+			bson.D{{Key: "$match", Value: bson.D{{Key: "$or", Value: newest}}}},
 			bson.D{{Key: "$project", Value: fields}},
 		}),
 		unionWith(historyName, bson.A{
-			bson.D{{Key: "$match", Value: bson.D{
-				{Key: "_id", Value: versionID(p.last.Key, p.last.Version)}, {Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}},
-			}}},
-			bson.D{{Key: "$project", Value: fields}},
+			bson.D{{Key: "$match", Value: bson.D{{Key: "_id", Value: bson.D{{Key: "$in", Value: versions}}}, {Key: "ix", Value: bson.D{{Key: "$exists", Value: true}}}}}},
+			bson.D{{Key: "$project", Value: append(bson.D{{Key: "_id", Value: "$key"}}, fields...)}},
 		}),
-	}, 2, func(raw bson.Raw) error {
-		start = slices.Clone(raw)
+	}, 4, func(raw bson.Raw) error {
+		key, _ := raw.Lookup("_id").StringValueOK()
+		found[key] = slices.Clone(raw)
 		return nil
 	})
 	switch {
 	case err != nil:
+		return nil, err
+	case p.clock.Swept > p.at:
+		return nil, store.Expired()
+	case found[p.last.Key] != nil:
+		return &start{values: found[p.last.Key], key: p.last.Key}, nil
+	case p.next.Key == "":
+		return nil, nil
+	case found[p.next.Key] != nil:
+		return &start{values: found[p.next.Key], key: p.next.Key, inclusive: !p.q.Back}, nil
+	}
+	return nil, store.Expired()
+}
+
+// sortedBehind finds a later page: first where it starts, then the page with its
+// versions.
+func (p *paging) sortedBehind(ctx context.Context) error {
+	from, err := p.starts(ctx)
+	if err != nil {
 		return err
-	case start == nil || p.clock.Swept > p.at:
-		return store.Expired()
+	}
+	p.resources = []*fhir.Resource{}
+	if from == nil && !p.q.Back {
+		return nil
 	}
 	// The clock was read; what is swept from now on is still there for a while.
 	seen := p.clock
-	stages := append(p.sortedStages(start),
+	stages := append(p.sortedStages(from),
 		bson.D{{Key: "$addFields", Value: bson.D{{Key: "vid", Value: bson.D{{Key: "$concat", Value: bson.A{"$_id", "/", bson.D{{Key: "$toString", Value: "$version"}}}}}}}}},
 		bson.D{{Key: "$lookup", Value: bson.D{{Key: "from", Value: historyName}, {Key: "localField", Value: "vid"}, {Key: "foreignField", Value: "_id"}, {Key: "as", Value: "found"}}}},
 	)
 	size := int64(0)
-	p.resources = []*fhir.Resource{}
 	err = p.read(ctx, mongo.Pipeline{atClock, unionWith(resourcesName, stages)}, p.q.Count+1, func(raw bson.Raw) error {
 		if size >= store.MaxPageBytes {
 			p.more = true
+			p.after.Key, _ = raw.Lookup("_id").StringValueOK()
+			p.after.Version, _ = raw.Lookup("version").AsInt64OK()
 			return errEnough
 		}
 		before := len(p.hits)

@@ -154,9 +154,10 @@ func TestCursorsAreOfOneLengthAndOpenAsTheyWereSealed(t *testing.T) {
 	s := &Store{secret: []byte("a secret of the tests, 32 bytes.")}
 	rapid.Check(t, func(t *rapid.T) {
 		number := rapid.Int64Range(-1, 1<<60)
+		key := rapid.StringMatching(`[A-Z][A-Za-z]{0,63}/[A-Za-z0-9.-]{1,64}`)
 		p := place{
 			t: number.Draw(t, "t"), moment: number.Draw(t, "moment"), total: number.Draw(t, "total"), version: number.Draw(t, "version"),
-			key: rapid.StringMatching(`[A-Z][A-Za-z]{0,63}/[A-Za-z0-9.-]{1,64}`).Draw(t, "key"),
+			key: key.Draw(t, "key"), nextKey: rapid.OneOf(rapid.Just(""), key).Draw(t, "next key"), nextVersion: number.Draw(t, "next version"),
 		}
 		text, err := s.seal("mine", p)
 		if err != nil || len(text) != s.cursors().Len() {
