@@ -47,8 +47,10 @@ func (l *leaks) make(typ, id, patient string, secret bool) string {
 	if l.chance(20) {
 		b.WriteString(`,"meta":{"tag":[{"system":"http://tags.example","code":"` + pick(l, leakCodes) + `"}]}`)
 	}
-	if secret {
-		b.WriteString(`,"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + hush + `</div>"}`)
+	if word := pick(l, leakWords); secret {
+		b.WriteString(`,"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + hush + ` ` + word + `</div>"}`)
+	} else if l.chance(25) {
+		b.WriteString(`,"text":{"status":"generated","div":"<div xmlns=\"http://www.w3.org/1999/xhtml\">` + word + `</div>"}`)
 	}
 	identifier := `{"system":"http://ids.example","value":"` + pick(l, leakCodes) + `"}`
 	if secret {
@@ -78,6 +80,10 @@ func (l *leaks) make(typ, id, patient string, secret bool) string {
 	case "Condition":
 		fmt.Fprintf(&b, `,"code":%s,"subject":%s,"onsetDateTime":%q`, concept, subject, date)
 	case "MedicationRequest":
+		if l.chance(30) {
+			fmt.Fprintf(&b, `,"contained":[{"resourceType":"Medication","id":"m","code":%s}],"status":"active","intent":"order","medicationReference":{"reference":"#m"},"subject":%s`, concept, subject)
+			break
+		}
 		fmt.Fprintf(&b, `,"status":"active","intent":"order","medicationCodeableConcept":%s,"subject":%s`, concept, subject)
 	case "AllergyIntolerance":
 		fmt.Fprintf(&b, `,"clinicalStatus":{"coding":[{"system":"http://terminology.hl7.org/CodeSystem/allergyintolerance-clinical","code":"active"}]},"code":%s,"patient":%s`, concept, subject)
@@ -90,13 +96,13 @@ func (l *leaks) make(typ, id, patient string, secret bool) string {
 	case "Practitioner", "Organization":
 		b.WriteString(`,"active":true`)
 	case "ValueSet":
-		b.WriteString(`,"status":"active"`)
+		fmt.Fprintf(&b, `,"status":"active","url":"http://sets.example/%s","compose":{"include":[{"system":"http://codes.example","concept":[{"code":%q}]}]}`, pick(l, leakCodes), pick(l, leakCodes))
 	case "Group":
 		b.WriteString(`,"type":"person","actual":true,"member":[{"entity":` + subject + `}]`)
 	case "Device":
 		b.WriteString(`,"patient":` + subject)
 	case "List":
-		b.WriteString(`,"status":"current","mode":"working","subject":` + subject + `,"entry":[{"item":{"reference":"Observation/own-1"}}]`)
+		b.WriteString(`,"status":"current","mode":"working","subject":` + subject + `,"entry":[{"item":{"reference":"` + pick(l, []string{"Observation/own-1", "Observation/f-1", "Condition/own-2", "Patient/bea"}) + `"}},{"item":{"reference":"Observation/own-2"}}]`)
 	}
 	b.WriteString("}")
 	return b.String()
@@ -136,6 +142,9 @@ func (l *leaks) happen() {
 			typ := pick(l, openKinds)
 			id := "open-" + strconv.Itoa(l.rnd.IntN(3))
 			l.both(call{"PUT", "/" + typ + "/" + id, nil, l.literal(typ, id, "", false)})
+		case l.chance(10): // a list of the caller's own
+			id := l.ownID()
+			l.both(call{"PUT", "/List/" + id, nil, l.literal("List", id, "Patient/ada", false)})
 		case l.chance(12): // filed under the wrong patient, in both
 			typ, id := pick(l, leakTypes), l.ownID()
 			l.both(call{"PUT", "/" + typ + "/" + id, nil, l.literal(typ, id, "Patient/bea", true)})
@@ -230,7 +239,9 @@ func (l *leaks) request() (kind string, in call) {
 	case n < 30:
 		path := pick(l, []string{one, one, "/" + typ, ""}) + "/_history"
 		return "history", call{"GET", path + l.historyParams(), nil, ""}
-	case n < 55:
+	case n < 36:
+		return "compartment", l.inCompartment()
+	case n < 60:
 		var headers []string
 		if l.chance(10) {
 			headers = []string{"Prefer: handling=lenient"}
@@ -243,7 +254,7 @@ func (l *leaks) request() (kind string, in call) {
 			return "search", call{"GET", "?" + l.systemParams(), headers, ""}
 		}
 		return "search", call{"GET", "/" + typ + "?" + query, headers, ""}
-	case n < 58 && len(l.oldPages) > 0:
+	case n < 63 && len(l.oldPages) > 0:
 		return "old page", call{method: "GET"}
 	case n < 80:
 		kind, method, path, body, headers := l.write()
@@ -301,6 +312,9 @@ func (l *leaks) historyParams() string {
 // values are of other patients.
 func (l *leaks) criterion(typ string) string {
 	made, _ := parts()
+	if l.chance(35) {
+		return l.beyond(typ)
+	}
 	if l.chance(20) {
 		return pick(l, []string{
 			"_id=" + l.id(), "_id=own-1,f-1,f-2,f-3", "_lastUpdated=gt2026-01-02T03:20:00Z", "_tag=a", "identifier=" + pick(l, leakCodes),
@@ -367,7 +381,10 @@ func (l *leaks) resultParams(typ string) []string {
 		query = append(query, "_total="+pick(l, []string{"none", "estimate", "accurate"}))
 	}
 	if l.chance(8) {
-		query = append(query, "_summary="+pick(l, []string{"count", "count", "false", "text"}))
+		query = append(query, "_summary="+pick(l, []string{"count", "count", "false", "text", "true", "data"}))
+	}
+	if l.chance(20) {
+		query = append(query, l.includes()...)
 	}
 	if l.chance(8) {
 		query = append(query, "_elements="+pick(l, []string{"code", "subject,status", "id"}))

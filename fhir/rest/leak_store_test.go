@@ -12,7 +12,14 @@ import (
 // careless is a store that lets slip what it should not, in one of several ways.
 type careless struct {
 	store.Store
-	search, history, total, read, version, cursor, deleted bool
+	search, history, total, read, version, cursor, deleted, gather bool
+}
+
+func (c careless) Gather(ctx context.Context, g store.GatherQuery) ([]*fhir.Resource, bool, error) {
+	if c.gather {
+		g.Scope = nil
+	}
+	return c.Store.Gather(ctx, g)
 }
 
 func (c careless) Search(ctx context.Context, q search.Query) (*search.Page, error) {

@@ -56,7 +56,6 @@ func TestPagesBack(t *testing.T) {
 	}
 }
 
-
 func ids(s shown) (out []string) {
 	for _, e := range s.Entry {
 		out = append(out, e.Resource.ID)
