@@ -135,7 +135,7 @@ func (in *inner) matches(id string) bool {
 
 // referred reports whether a resource that matches refers to a document.
 func (j *join) referred(doc uint64) bool {
-	value := j.reference(j.typ, j.name, doc)
+	value := j.reference(j.name, doc)
 	for _, in := range j.inner {
 		if value != nil && in.refersTo(doc, value) {
 			return true
@@ -145,7 +145,7 @@ func (j *join) referred(doc uint64) bool {
 }
 
 // reference is the entry of a reference to a document.
-func (j *join) reference(typ uint16, name string, doc uint64) []byte {
+func (j *join) reference(name string, doc uint64) []byte {
 	id := j.p.v.idOf(doc)
 	if id == "" {
 		return nil
@@ -197,7 +197,7 @@ func (j *join) gather(limit int64, c course) (stream, int, bool) {
 	var values [][]byte
 	for _, in := range j.inner {
 		ok := in.each(limit, func(doc uint64) bool {
-			value := j.reference(in.typ, in.name, doc)
+			value := j.reference(in.name, doc)
 			values = append(values, value)
 			return value != nil
 		})

@@ -62,51 +62,63 @@ func TestPlansOfJoins(t *testing.T) {
 		total     int64
 	}{
 		{
-			"what refers is rare: it is gathered", "Patient", []search.Clause{has("subject", "Observation", is("rare"))},
+			"what refers is rare: it is gathered", "Patient",
+			[]search.Clause{has("subject", "Observation", is("rare"))},
 			"Patient: _has:Observation:subject{word1}=gather(1)", 1,
 		},
 		{
-			"what refers is common: each is tested", "Patient", []search.Clause{has("subject", "Observation", is("common"))},
+			"what refers is common: each is tested", "Patient",
+			[]search.Clause{has("subject", "Observation", is("common"))},
 			"Patient: all(600) _has:Observation:subject{word1}=test(600)", 600,
 		},
 		{
-			"nothing refers", "Patient", []search.Clause{has("subject", "Observation", is("common"), is("nobody's"))},
+			"nothing refers", "Patient",
+			[]search.Clause{has("subject", "Observation", is("common"), is("nobody's"))},
 			"Patient: _has:Observation:subject{word1 and word1}=gather(0)", 0,
 		},
 		{
-			"the others are rare: what refers to them is merged", "Observation", []search.Clause{chain("subject", "Patient", is("p0007"))},
+			"the others are rare: what refers to them is merged", "Observation",
+			[]search.Clause{chain("subject", "Patient", is("p0007"))},
 			"Observation: subject:Patient{word1}=gather(1)", 3,
 		},
 		{
-			"the others are common", "Observation", []search.Clause{chain("subject", "Patient", is("someone"))},
+			"the others are common", "Observation",
+			[]search.Clause{chain("subject", "Patient", is("someone"))},
 			"Observation: all(1800) subject:Patient{word1}=test(1800)", 1800,
 		},
 		{
-			"two steps", "Observation", []search.Clause{chain("subject", "Patient", has("subject", "Observation", is("rare")))},
+			"two steps", "Observation",
+			[]search.Clause{chain("subject", "Patient", has("subject", "Observation", is("rare")))},
 			"Observation: subject:Patient{_has:Observation:subject{word1}}=gather(1)", 3,
 		},
 		{
-			"not the rare one", "Patient", []search.Clause{not(has("subject", "Observation", is("rare")))},
+			"not the rare one", "Patient",
+			[]search.Clause{not(has("subject", "Observation", is("rare")))},
 			"Patient: all(600) not _has:Observation:subject{word1}=test(0)", patients - 1,
 		},
 		{
-			"a stream drives, the common join is tested on what it finds", "Patient", []search.Clause{has("subject", "Observation", is("common")), is("p0003")},
+			"a stream drives, the common join is tested on what it finds", "Patient",
+			[]search.Clause{has("subject", "Observation", is("common")), is("p0003")},
 			"Patient: word1=drive(600) _has:Observation:subject{word1}=test(600)", 1,
 		},
 		{
-			"alternatives of streams are a stream", "Patient", []search.Clause{either([]search.Clause{is("p0003")}, []search.Clause{is("p0005"), is("someone")})},
+			"alternatives of streams are a stream", "Patient",
+			[]search.Clause{either([]search.Clause{is("p0003")}, []search.Clause{is("p0005"), is("someone")})},
 			"Patient: (word1 or word1 and word1)=drive(600)", 2,
 		},
 		{
-			"alternatives without one are tested", "Patient", []search.Clause{either([]search.Clause{is("p0003")}, []search.Clause{not(is("someone"))})},
+			"alternatives without one are tested", "Patient",
+			[]search.Clause{either([]search.Clause{is("p0003")}, []search.Clause{not(is("someone"))})},
 			"Patient: all(600) (word1 or not word1)=test(600)", 1,
 		},
 		{
-			"a type that the clause is not for", "Patient", []search.Clause{{Param: "word1", Ranges: is("someone").Ranges, Types: []string{"Observation"}}},
+			"a type that the clause is not for", "Patient",
+			[]search.Clause{{Param: "word1", Ranges: is("someone").Ranges, Types: []string{"Observation"}}},
 			"Patient: word1=none(0)", 0,
 		},
 		{
-			"types of which there is nothing", "Patient", []search.Clause{has("subject", "Encounter", is("x"))},
+			"types of which there is nothing", "Patient",
+			[]search.Clause{has("subject", "Encounter", is("x"))},
 			"Patient: _has:Encounter:subject{word1}=none(0)", 0,
 		},
 	} {

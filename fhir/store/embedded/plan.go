@@ -225,10 +225,13 @@ func (p *planner) race(entrants []*entrant, how combining) {
 				e.stretch, e.count, e.known = part, float64(part.rows), true
 			}
 		case e.shape == joined:
-			// A rare one is a stream from the start. Of a common one not much is lost.
-			try := how
-			try.joins = true
-			if part, ok := p.attempt(e.clause, int64(p.s.tuning.patience)/8, try); ok {
+			// A rare one is a stream from the start. Of a common one not much is lost:
+			// who refers lies apart from each other, so fewer are looked at.
+			try, most := how, int64(p.s.tuning.patience)/2
+			if try.joins = true; e.join.reverse {
+				most /= 4
+			}
+			if part, ok := p.attempt(e.clause, most, try); ok {
 				e.stretch, e.count, e.known = part, float64(part.rows), true
 			}
 		case e.shape != narrow:

@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -20,14 +21,14 @@ func TestStreamsGoBothWays(t *testing.T) {
 	words := []string{"a", "b", "c", "d"}
 	holds := map[string][]uint64{} // documents, which are numbered as they are written
 	for i := range 60 {
-		text := "all"
+		text := []string{"all"}
 		for j, word := range words {
 			if i%(j+2) == 0 {
-				text += " " + word
+				text = append(text, word)
 				holds[word] = append(holds[word], uint64(i+1))
 			}
 		}
-		mustWrite(t, s, textChange("Patient", fmt.Sprint(i), text))
+		mustWrite(t, s, textChange("Patient", fmt.Sprint(i), strings.Join(text, " ")))
 	}
 	for i := 0; i < 60; i += 7 { // superseded rows, and rows that begin anew
 		mustWrite(t, s, store.Change{Key: fhir.Key{Type: "Patient", ID: fmt.Sprint(i)}, Method: fhir.Delete})

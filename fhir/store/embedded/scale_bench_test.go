@@ -38,11 +38,8 @@ func scaleID(p int) string { return fmt.Sprintf("%08d-aaaa-4bbb-8ccc-%012d", p, 
 var scaleSyllables = strings.Fields("an bel cor dan el far gos han il jor kem lun mar nor ost pel quin ros sal tor ul ven wal xen yor zel")
 
 func scaleName(rng *rand.Rand) string {
-	name := ""
-	for range 3 {
-		name += scaleSyllables[rng.IntN(len(scaleSyllables))]
-	}
-	return name
+	part := func() string { return scaleSyllables[rng.IntN(len(scaleSyllables))] }
+	return part() + part() + part()
 }
 
 // nameEntries are the entries of a name, as package search makes them.
@@ -157,7 +154,7 @@ var scaleQueries = []struct {
 //	STARLING_BENCH_SCALES=1,4,16 go test -run '^$' -bench Scale ./fhir/store/embedded
 func BenchmarkScale(b *testing.B) {
 	first := map[string]float64{}
-	for _, text := range strings.Split(cmp.Or(os.Getenv(scaleVariable), "1"), ",") {
+	for text := range strings.SplitSeq(cmp.Or(os.Getenv(scaleVariable), "1"), ",") {
 		times, err := strconv.Atoi(text)
 		if err != nil || times < 1 {
 			b.Fatalf("%s: %q is no number of times", scaleVariable, text)
