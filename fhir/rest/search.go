@@ -70,12 +70,13 @@ func (s *Server) search(r *request) (*answer, error) {
 		// Parameters may stand in both places; both hold.
 		query = strings.Trim(query+"&"+form, "&")
 	}
+	known := s.registry()
 	a, err := s.answerSearch(r, query)
-	if fhir.KindOf(err) == fhir.Conflict { // the search parameters have changed
-		if err := s.learn(r.ctx); err != nil {
-			return nil, err
+	// The search parameters may have changed, or be ready, and nobody has said so here.
+	if kind := fhir.KindOf(err); err != nil && (kind == fhir.Conflict || kind == fhir.Unavailable) {
+		if s.learn(r.ctx) == nil && s.registry() != known {
+			a, err = s.answerSearch(r, query)
 		}
-		a, err = s.answerSearch(r, query)
 	}
 	return a, err
 }

@@ -284,6 +284,9 @@ func (s *Server) indexPending(ctx context.Context, tell func(Indexing)) error {
 		case err != nil:
 			return err
 		}
+		if err := s.learn(ctx); err != nil {
+			return err
+		}
 		tell(Indexing{})
 		s.Logger.Info("search parameters are indexed", "parameters", len(now.at.Pending), "seconds", s.Clock().Sub(started).Seconds())
 	}
