@@ -156,6 +156,7 @@ fuzz: ## every fuzz target in turn, FUZZTIME=20s each
 .PHONY: docs
 docs: ## rewrite the generated pages of docs/reference
 	go test ./cmd/starling -run '^TestReference' -update
+	go test ./fhir/rest -run '^TestReferenceConformance$$' -update
 	go test ./profiles -run Docs -update
 
 .PHONY: image
