@@ -307,3 +307,22 @@ func TestIncludesOfOthers(t *testing.T) {
 		}
 	}
 }
+
+// TestElementsOfIncluded: a name alone concerns the matches, one with its type that
+// type wherever it is.
+func TestElementsOfIncluded(t *testing.T) {
+	a := newAPI(t)
+	a.hospital()
+	body := a.must("GET", "/Observation?_id=a1&_include=Observation:subject&_elements=code", "").Body.String()
+	if strings.Count(body, "SUBSETTED") != 1 || !strings.Contains(body, "generalPractitioner") || strings.Contains(body, "encounter") {
+		t.Errorf("a name alone: %s", body)
+	}
+	body = a.must("GET", "/Observation?_id=a1&_include=Observation:subject&_elements=Patient.managingOrganization", "").Body.String()
+	if strings.Count(body, "SUBSETTED") != 1 || strings.Contains(body, "generalPractitioner") || !strings.Contains(body, "managingOrganization") || !strings.Contains(body, "Encounter/visit") {
+		t.Errorf("a name with its type: %s", body)
+	}
+	body = a.must("GET", "/Observation?_id=a1&_include=Observation:subject&_summary=true", "").Body.String()
+	if strings.Count(body, "SUBSETTED") != 2 {
+		t.Errorf("a summary is one of all: %s", body)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/starling-fhir/starling/fhir"
+	"github.com/starling-fhir/starling/fhir/resource"
 )
 
 // Page sizes.
@@ -103,7 +104,11 @@ func readCursor(p *parser, value string) error {
 // https://hl7.org/fhir/R4/search.html#elements
 func readElements(p *parser, value string) error {
 	for name := range strings.SplitSeq(value, ",") {
-		if !isElementName(name) {
+		own := name
+		if typ, element, typed := strings.Cut(name, "."); typed && resource.KnownType(typ) {
+			own = element // of that type alone
+		}
+		if !isElementName(own) {
 			return fhir.Errorf(fhir.Invalid, "_elements: %q is not the name of a top-level element", fhir.Clip(name))
 		}
 		p.request.Elements = append(p.request.Elements, name)
