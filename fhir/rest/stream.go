@@ -75,8 +75,8 @@ func (s *Server) stream(c echo.Context, a *answer) error {
 		return err
 	}
 	if in.Context().Err() == nil {
-		s.known(err, c.Path(), requestID(c, s.NewID)) // logs what must be
-		s.Logger.Warn("a streamed answer was cut off", "route", c.Path(), "request", requestID(c, s.NewID), "kind", int(fhir.KindOf(err)))
+		known := s.known(err, c.Path(), requestID(c, s.NewID)) // logs what must not be told
+		s.Logger.Warn("a streamed answer was cut off", "route", c.Path(), "request", requestID(c, s.NewID), "why", known.Message)
 	}
 	panic(http.ErrAbortHandler)
 }
