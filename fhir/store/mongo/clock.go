@@ -31,6 +31,8 @@ type clock struct {
 	// parameters for which older resources may have other entries than they give.
 	Generation int64              `bson:"generation,omitempty"`
 	Pending    []search.Parameter `bson:"pending,omitempty"`
+	// ToIndex is how many resources of their types there were at the last change.
+	ToIndex int64 `bson:"toIndex,omitempty"`
 	// Swept is the newest logical time whose replaced index entries may be gone.
 	Swept int64 `bson:"swept"`
 	// Source and Place are of an unfinished copy into this store.

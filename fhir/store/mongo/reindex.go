@@ -128,10 +128,7 @@ func (s *Store) readReindex(ctx context.Context, c *clock) (*reindexDoc, error) 
 	var d reindexDoc
 	_, err := decodeOne(s.meta.FindOne(ctx, bson.D{{Key: "_id", Value: reindexID}}), &d)
 	if err == nil && d.Revision != c.revision() {
-		d = reindexDoc{Revision: c.revision()}
-		for _, typ := range c.definitions().PendingTypes() {
-			d.Total += c.Counts[typ]
-		}
+		d = reindexDoc{Revision: c.revision(), Total: c.ToIndex}
 	}
 	return &d, err
 }
@@ -347,6 +344,10 @@ func (tx *transaction) redefine() {
 				tx.next.Index = c.Redefine.Hash
 				tx.next.Generation++
 				tx.next.Pending = c.Redefine.With(tx.now.Pending)
+				tx.next.ToIndex = 0
+				for _, typ := range tx.next.definitions().PendingTypes() {
+					tx.next.ToIndex += tx.next.Counts[typ]
+				}
 			}
 		}
 	}
@@ -359,6 +360,7 @@ func (tx *transaction) redefined() bson.D {
 	}
 	return bson.D{
 		{Key: "index", Value: tx.next.Index}, {Key: "generation", Value: tx.next.Generation}, {Key: "pending", Value: tx.next.Pending},
+		{Key: "toIndex", Value: tx.next.ToIndex},
 	}
 }
 
