@@ -329,7 +329,7 @@ func (w *walk) unsorted() (more bool, err error) {
 
 // keys returns the keys of a query's first page at logical time t.
 func (s *Store) keys(ctx context.Context, r pebble.Reader, t uint64, q search.Query) ([]fhir.Key, error) {
-	v := &view{ctx: ctx, r: r, t: t}
+	v := &view{ctx: ctx, r: r, t: t, most: s.tuning.mostLooked}
 	w := s.walk(v, q, place{})
 	_, err := w.unsorted()
 	var keys []fhir.Key

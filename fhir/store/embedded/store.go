@@ -52,6 +52,7 @@ type Options struct {
 	MemTableBytes uint64
 	// MaxCandidates is how many resources one search may sort when the index
 	// does not give their order; beyond that it is TooCostly. 0 means 1,000,000.
+	// To find what matches it may look at 200,000 one by one (see tuning).
 	MaxCandidates int
 }
 
