@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -167,10 +168,7 @@ func (r *Registry) With(definitions []Definition) (*Registry, []error) {
 	if own == nil {
 		own = r
 	}
-	out.own, out.types, out.common = own, make(map[string]*typeParams, len(own.types)), own.common
-	for typ, set := range own.types {
-		out.types[typ] = set
-	}
+	out.own, out.types, out.common = own, maps.Clone(own.types), own.common
 	out.custom = nil
 	w := &widening{own: own, names: map[Parameter]string{}, urls: map[string]bool{}}
 	for i := range definitions {

@@ -238,12 +238,12 @@ func TestDefinitionsThatSayWhatFHIRSays(t *testing.T) {
 func TestDefinitionsForEveryType(t *testing.T) {
 	own := mustRegistry(t)
 	note := mustDefinition(t, `"code":"language","base":["Resource"],"type":"token","expression":"Resource.language"`)
-	r, errs := own.With([]Definition{note})
-	if errs[0] == nil {
+	if _, errs := own.With([]Definition{note}); errs[0] == nil {
 		t.Fatal("some types have a parameter of that name, but it is taken for all") // Patient.language
 	}
 	note.Code = "written-in"
-	if r, errs = own.With([]Definition{note}); errs[0] != nil {
+	r, errs := own.With([]Definition{note})
+	if errs[0] != nil {
 		t.Fatal(errs[0])
 	}
 	for _, typ := range append(slices.Clone(resource.Types()), "") {

@@ -359,7 +359,9 @@ func (tx *transaction) redefined() bson.D {
 		return nil
 	}
 	return bson.D{
-		{Key: "index", Value: tx.next.Index}, {Key: "generation", Value: tx.next.Generation}, {Key: "pending", Value: tx.next.Pending},
+		{Key: "index", Value: tx.next.Index},
+		{Key: "generation", Value: tx.next.Generation},
+		{Key: "pending", Value: tx.next.Pending},
 		{Key: "toIndex", Value: tx.next.ToIndex},
 	}
 }
