@@ -95,14 +95,25 @@ func TestSlowSearches(t *testing.T) {
 	if strings.Count(log, "slow search") != 1 {
 		t.Errorf("one search is logged %d times", strings.Count(log, "slow search"))
 	}
+	if strings.Contains(log, "Observation: ") || !strings.Contains(log, "unknown; that of the next") {
+		t.Errorf("the plan of the first one: %s", log)
+	}
+	// The next one like it is explained, and no other.
+	a.must("GET", strings.Replace(query, "&_sort=_id", "", 1), "")
+	a.must("GET", strings.Replace(query, "code=secret", "code=other-secret", 1), "")
+	log = a.log.String()
+	if strings.Count(log, "unknown; that of the next") != 2 || strings.Count(log, "Observation: ") != 1 || strings.Contains(log, "secret") {
+		t.Errorf("the plan of the next one: %s", log)
+	}
+	before := strings.Count(log, "slow search")
 	// Many in one minute are told in part.
 	a.server.slow.told = maxSlowTold
 	a.server.slow.since = start.Add(time.Duration(now.Load()))
 	for range 3 {
 		a.must("GET", query, "")
 	}
-	if n := strings.Count(a.log.String(), "slow search"); n != 1 {
-		t.Errorf("%d are logged", n)
+	if n := strings.Count(a.log.String(), "slow search"); n != before {
+		t.Errorf("%d more are logged", n-before)
 	}
 	now.Add(int64(2 * time.Minute))
 	a.must("GET", query, "")

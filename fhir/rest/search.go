@@ -156,7 +156,7 @@ func (s *Server) answerPage(r *request, req *search.Request, at cursor) (p searc
 func (s *Server) findPage(r *request, req *search.Request, q search.Query, at cursor) (*search.Page, error) {
 	q = r.access.Narrow(q)
 	q.Cursor, q.Back = at.place, at.back
-	q.Explain = q.Explain || s.SlowQuery > 0 // for the log alone
+	q.Explain = q.Explain || s.SlowQuery > 0 && s.slow.wants(req) // for the log alone
 	page, err := s.Store.Search(r.ctx, q)
 	if err != nil {
 		return nil, err

@@ -16,6 +16,42 @@ type slowLog struct {
 	since   time.Time // when the present minute began
 	told    int       // in it
 	skipped int       // and not told since the last one that was
+	// unexplained are searches, by what slowShape says of them, that were slow
+	// and whose plan is not known: the next one like them is explained. To explain
+	// every search, in case it turns out slow, would make all of them slower.
+	unexplained map[string]bool
+}
+
+// maxUnexplained is how many searches are remembered to be explained.
+const maxUnexplained = 64
+
+// slowShape is what searches have in common that are likely to be carried out
+// alike: types, and parameters with their modifiers.
+func slowShape(req *search.Request) string {
+	return strings.Join(req.Query.Types, ",") + "?" + parameterNames(req.Self)
+}
+
+// wants reports whether a search is to be explained because one like it was slow.
+func (l *slowLog) wants(req *search.Request) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if len(l.unexplained) == 0 {
+		return false
+	}
+	shape := slowShape(req)
+	wanted := l.unexplained[shape]
+	delete(l.unexplained, shape)
+	return wanted
+}
+
+// explainNext asks for the plan of the next search like a slow one.
+func (l *slowLog) explainNext(req *search.Request) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.unexplained == nil || len(l.unexplained) >= maxUnexplained {
+		l.unexplained = make(map[string]bool)
+	}
+	l.unexplained[slowShape(req)] = true
 }
 
 // maxSlowTold is how many slow searches a minute are told: when everything is
@@ -49,7 +85,11 @@ func (s *Server) noteSlow(r *request, req *search.Request, page *search.Page, to
 	if !ok {
 		return
 	}
-	var plans []string
+	plans := []string{}
+	if page.Plans == nil {
+		s.slow.explainNext(req)
+		plans = append(plans, "unknown; that of the next search like this is looked at")
+	}
 	for i, plan := range page.Plans {
 		if i == 8 {
 			plans = append(plans, "…")
