@@ -57,7 +57,7 @@ func TestPatch(t *testing.T) {
 			`<part><name value="type"/><valueCode value="add"/></part><part><name value="path"/><valueString value="Patient"/></part>` +
 			`<part><name value="name"/><valueString value="gender"/></part><part><name value="value"/><valueCode value="female"/></part></parameter></Parameters>`}, 200, nil, "xml.json"},
 		{"options", call{"OPTIONS", "/Patient/ada", nil, ""}, 204, []string{"Accept-Patch: " + patchFormats}, ""},
-		{"by criteria", call{"PATCH", "/Patient?identifier=http://hospital.example/mrn|1815", []string{jsonPatchHeader}, gender}, 200, []string{`ETag: W/"3"`}, "json.json"},
+		{"by criteria", call{"PATCH", "/Patient?identifier=http://hospital.example/mrn|1815", []string{jsonPatchHeader}, gender}, 200, []string{`ETag: W/"3"`}, "criteria.json"},
 		{"by criteria that match nothing", call{"PATCH", "/Patient?identifier=1", []string{jsonPatchHeader}, gender}, 404, nil, "criteria-none.json"},
 		{"by criteria that match two", call{"PATCH", "/Observation?code=29463-7", []string{jsonPatchHeader}, `[]`}, 412, nil, "criteria-two.json"},
 		{"by no criteria", call{"PATCH", "/Patient", []string{jsonPatchHeader}, gender}, 400, nil, "criteria-empty.json"},
