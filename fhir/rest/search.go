@@ -44,7 +44,7 @@ func (s *Server) parseSearch(r *request, query string) (*search.Request, error) 
 		Lenient: r.prefer.lenient, Base: s.Base, Now: s.Clock(), Lookup: s.lookup(r), Explain: s.Explain,
 	})
 	if err != nil {
-		return nil, err
+		return nil, s.tellIndexing(r, err)
 	}
 	return req, s.restrict(r, req)
 }

@@ -2,6 +2,7 @@ package rest
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"slices"
 	"strconv"
@@ -311,7 +312,7 @@ func (s *Server) parameterStatus(r *request, in *inputs) (*answer, error) {
 	}
 	status, message := s.statusOf(root)
 	parts := []resource.Node{object(text("name", "status"), text("valueCode", status)), object(text("name", "message"), text("valueString", message))}
-	if status == "indexing" {
+	if status == "indexing" && s.countsFor(r) {
 		done, total := s.parameters.progress()
 		for _, part := range []struct {
 			name  string
@@ -324,6 +325,22 @@ func (s *Server) parameterStatus(r *request, in *inputs) (*answer, error) {
 	}
 	body := object(text("resourceType", "Parameters"), list("parameter", parts))
 	return &answer{status: http.StatusOK, body: body.JSON()}, nil
+}
+
+// tellIndexing tells how far the index is with the parameter of a search, if the
+// caller may know how many resources there are.
+func (s *Server) tellIndexing(r *request, err error) error {
+	var indexing *search.StillIndexing
+	if errors.As(err, &indexing) && s.countsFor(r) {
+		return indexing.Told()
+	}
+	return err
+}
+
+// countsFor reports whether the caller may find everything that is being indexed.
+func (s *Server) countsFor(r *request) bool {
+	now, scope := s.parameters.current.Load(), r.access.Scope(search.CanSearch)
+	return now != nil && !slices.ContainsFunc(now.at.PendingTypes(), func(typ string) bool { return !scope.Of(typ).Whole })
 }
 
 // statusOf says what becomes of a stored SearchParameter.

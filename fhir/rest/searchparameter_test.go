@@ -225,6 +225,39 @@ func TestWhoMayDefine(t *testing.T) {
 	}
 }
 
+// TestHowFarTheIndexIsIsNotToldToALimitedCaller: it tells of others' data.
+func TestHowFarTheIndexIsIsNotToldToALimitedCaller(t *testing.T) {
+	made, err := parts()
+	if err != nil {
+		t.Fatal(err)
+	}
+	access := search.FullAccess()
+	a := defining(t, func(cfg *Config) {
+		cfg.Authorize = func(echo.Context) (search.Access, error) { return access, nil }
+	})
+	a.must("PUT", "/Patient/ada", coloured("ada", "blue"))
+	a.must("PUT", "/Patient/bea", coloured("bea", "blue"))
+	a.must("PUT", "/SearchParameter/eye", parameter("eye", eyes))
+	ask := func() string {
+		return a.do(call{"GET", "/Patient?eye=blue", nil, ""}).Body.String() + a.do(call{"GET", "/SearchParameter/eye/$status", nil, ""}).Body.String()
+	}
+	if text := ask(); !strings.Contains(text, "0 of 2") || !strings.Contains(text, `"total"`) {
+		t.Errorf("who sees all is told %s", text)
+	}
+	access = made.registry.Access(search.Grant{Type: "*", Rights: search.CanRead | search.CanSearch, Patient: "ada"})
+	before := ask()
+	if !strings.Contains(before, "still being indexed") || strings.Contains(before, `"total"`) {
+		t.Errorf("a patient's app is told %s", before)
+	}
+	access = search.FullAccess()
+	a.must("PUT", "/SearchParameter/eye-2", parameter("eye-2", eyes)) // counts anew
+	a.must("PUT", "/Patient/cyd", coloured("cyd", "blue"))
+	access = made.registry.Access(search.Grant{Type: "*", Rights: search.CanRead | search.CanSearch, Patient: "ada"})
+	if after := ask(); after != before {
+		t.Errorf("with another patient stored a patient's app is told %s, before %s", after, before)
+	}
+}
+
 // TestServersOfOneStoreLearnOfDefinitions: a server that has not heard of a
 // definition neither writes without its entries nor answers half.
 func TestServersOfOneStoreLearnOfDefinitions(t *testing.T) {

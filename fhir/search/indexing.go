@@ -77,9 +77,31 @@ func (r *Registry) needs(req *Request, is func(typ, name string) bool) string {
 	return ""
 }
 
+// StillIndexing is the error, Unavailable, of a search that needs a parameter which
+// is still being indexed. Its text does not tell how far that is: who sees a part
+// of the resources only must not learn how many there are.
+type StillIndexing struct {
+	Param       string
+	Done, Total int64
+}
+
+// Error returns the text for everybody.
+func (e *StillIndexing) Error() string { return e.Unwrap().Error() }
+
+// Unwrap returns the error for everybody.
+func (e *StillIndexing) Unwrap() error {
+	return fhir.Errorf(fhir.Unavailable, "the search parameter %s is still being indexed; search again later", e.Param)
+}
+
+// Told returns the error for who may know how many resources there are.
+func (e *StillIndexing) Told() error {
+	return fhir.Errorf(fhir.Unavailable, "the search parameter %s is still being indexed, %d of %d resources are done; search again later", e.Param, e.Done, e.Total)
+}
+
 func (r *Registry) stillIndexing(name string) error {
-	done, total := r.progress()
-	return fhir.Errorf(fhir.Unavailable, "the search parameter %s is still being indexed, %d of %d resources are done; search again later", name, done, total)
+	e := &StillIndexing{Param: name}
+	e.Done, e.Total = r.progress()
+	return e
 }
 
 // find returns the first parameter in clauses, asked of some types (none: all),
