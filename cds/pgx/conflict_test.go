@@ -119,7 +119,7 @@ func TestWarfarinResultsAreNamed(t *testing.T) {
 	quietly(t, SilentNotTested, one(ordering("11289", orally)))
 	a := advised(t, one(ordering("11289", orally)), found("CYP2C9", "*3/*3", "Poor Metabolizer", "0.0"), found("VKORC1", "-1639 A/A", ""))
 	is(t, a, Unusable, Info)
-	says(t, a, "CYP2C9 Poor Metabolizer (*3/*3), VKORC1 -1639 A/A: these matter for the dose of warfarin, which this server does not calculate")
+	says(t, a, "CYP2C9 Poor Metabolizer (*3/*3), VKORC1 -1639 A/A: these matter for the dose of warfarin, which could not be calculated")
 	if a.URL == "" || len(a.Rows) != 0 {
 		t.Errorf("url %q, rows %v", a.URL, a.Rows)
 	}

@@ -196,9 +196,9 @@ func (c *chart) unusable(all []evidence) (*Advice, string) {
 	return a, ""
 }
 
-// rowless answers for a drug whose guideline is not one of rows, as the dose
-// equations of warfarin: results are named, so that silence is not taken for
-// "nothing found".
+// rowless answers for a drug whose guideline is not one of rows: warfarin, by its
+// dose equations. Where these cannot be used the results are named all the same,
+// so that silence is not taken for "nothing found".
 func (c *chart) rowless(all []evidence, told map[string]bool) (*Advice, string) {
 	tested := slices.ContainsFunc(all, func(e evidence) bool { return e.state != NoResult })
 	switch source := c.table.guidelineOf(c.drug); {
@@ -223,6 +223,26 @@ func (c *chart) rowless(all []evidence, told map[string]bool) (*Advice, string) 
 	if len(missing) > 0 {
 		words = append(words, missingWords(missing))
 	}
-	a.Summary = fmt.Sprintf("%s: these matter for the dose of %s, which this server does not calculate; see the guideline", strings.Join(words, ", "), c.drug.Name)
+	dose, sentences, reasons := c.warfarinDose(all)
+	if dose != "" {
+		a.Kind = Estimated
+		a.Summary = fmt.Sprintf("%s: %s", strings.Join(words, ", "), dose)
+		a.Notes = append(sentences, a.Notes...)
+		return a, ""
+	}
+	a.Summary = fmt.Sprintf("%s: these matter for the dose of %s, which could not be calculated; see the guideline", strings.Join(words, ", "), c.drug.Name)
+	a.Notes = append([]string{"Not calculated: " + strings.Join(reasons, "; ") + "."}, a.Notes...)
+	a.Settles = append(a.Settles, missingFacts(reasons)...)
 	return a, ""
+}
+
+// missingFacts are the reasons that a fact would settle.
+func missingFacts(reasons []string) []string {
+	var list []string
+	for _, r := range reasons {
+		if fact, ok := strings.CutSuffix(r, " is not known"); ok {
+			list = append(list, fact)
+		}
+	}
+	return list
 }

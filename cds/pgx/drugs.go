@@ -22,7 +22,8 @@ type drugTable struct {
 	inhibitors map[string][]inhibitor // by ingredient RxCUI
 	pretest    map[string]bool        // by drug name
 	tissues    map[string]string      // gene -> "liver" or "blood"
-	donor      map[string]bool        // drugs whose effect depends on donor and recipient
+	warfarin   *warfarinModels
+	donor      map[string]bool // drugs whose effect depends on donor and recipient
 }
 
 // header is what every knowledge file says of itself.
@@ -107,6 +108,9 @@ func loadDrugs(fsys fs.FS) (drugTable, error) {
 		return t, err
 	}
 	if t.inhibitors, err = loadInhibitors(fsys); err != nil {
+		return t, err
+	}
+	if t.warfarin, err = loadWarfarin(fsys); err != nil {
 		return t, err
 	}
 	if err := t.loadPretest(fsys); err != nil {

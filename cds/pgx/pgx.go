@@ -244,6 +244,7 @@ const (
 	Unusable                     // evidence exists and cannot be used: says why
 	Pretest                      // a decisive gene was never tested
 	Incomplete                   // evidence could not be searched
+	Estimated                    // a published equation gives a dose
 )
 
 // Row is one guideline row as it applies to this patient.

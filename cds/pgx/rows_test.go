@@ -50,7 +50,7 @@ func TestEveryRow(t *testing.T) {
 }
 
 var (
-	kindNames      = []string{"recommend", "choices", "partial", "unusable", "pretest", "incomplete"}
+	kindNames      = []string{"recommend", "choices", "partial", "unusable", "pretest", "incomplete", "estimated"}
 	indicatorNames = []string{"info", "warning", "critical"}
 )
 

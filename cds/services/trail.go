@@ -77,6 +77,7 @@ var (
 	kindNames = map[pgx.AdviceKind]string{
 		pgx.Recommend: "recommendation", pgx.Choices: "choices", pgx.Partial: "partial",
 		pgx.Unusable: "unusable-evidence", pgx.Pretest: "pretest", pgx.Incomplete: "incomplete-evidence",
+		pgx.Estimated: "dose-estimate",
 	}
 	stateNames = map[pgx.State]string{
 		pgx.NoResult: "no-result", pgx.Known: "known", pgx.Indeterminate: "indeterminate",
