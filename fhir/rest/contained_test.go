@@ -1,6 +1,7 @@
 package rest
 
 import (
+	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -14,15 +15,12 @@ func (a *api) boxes() {
 		return `{"resourceType":"Medication","id":"` + id + `","code":{"coding":[{"code":"` + code + `"}]},"form":{"coding":[{"code":"` + form + `"}]}}`
 	}
 	request := func(id string, contained ...string) string {
-		refer := ""
+		refer := make([]string, len(contained))
 		for i := range contained {
-			if i > 0 {
-				refer += ","
-			}
-			refer += `{"reference":"#m` + string(rune('1'+i)) + `"}`
+			refer[i] = fmt.Sprintf(`{"reference":"#m%d"}`, i+1)
 		}
 		return `{"resourceType":"MedicationRequest","id":"` + id + `","contained":[` + strings.Join(contained, ",") + `],"status":"active","intent":"order",` +
-			`"medicationReference":{"reference":"#m1"},"subject":{"reference":"Patient/x"},"supportingInformation":[` + refer + `]}`
+			`"medicationReference":{"reference":"#m1"},"subject":{"reference":"Patient/x"},"supportingInformation":[` + strings.Join(refer, ",") + `]}`
 	}
 	a.must("PUT", "/Medication/own", medication("own", "aspirin", "pill"))
 	a.must("PUT", "/MedicationRequest/one", request("one", medication("m1", "aspirin", "pill")))

@@ -42,14 +42,14 @@ func entryOf(fullURL, method, url, body string, extra ...string) string {
 // observationOf makes an Observation about somebody; more is its id and further
 // members, if it has any.
 func observationOf(subject string, more ...string) string {
-	out := `{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"` + subject + `"}`
+	members := []string{`{"resourceType":"Observation","status":"final","code":{"text":"x"},"subject":{"reference":"` + subject + `"}`}
 	for i, member := range more {
 		if i == 0 {
 			member = `"id":"` + member + `"`
 		}
-		out += "," + member
+		members = append(members, member)
 	}
-	return out + "}"
+	return strings.Join(members, ",") + "}"
 }
 
 const plain = `{"resourceType":"Patient","active":true}`
