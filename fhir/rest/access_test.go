@@ -369,7 +369,7 @@ func TestNoAccess(t *testing.T) {
 	a := newGuarded(t)
 	a.seed()
 	for _, row := range a.server.table {
-		path := strings.NewReplacer(":type", "Patient", ":id", "ada", ":version", "1").Replace(row.Path)
+		path := strings.NewReplacer(":type", "Patient", ":id", "ada", ":version", "1", ":member", "Observation").Replace(row.Path)
 		want := 403
 		if row.Public {
 			want = 200
