@@ -245,7 +245,7 @@ func (w *write) only(q search.Query) error {
 		// Both at once: what the criteria select, or what refers.
 		either := search.Clause{Any: [][]search.Clause{typed(own.Query), q.Where}}
 		w.change.Condition = &store.Condition{Query: search.Query{Types: q.Types, Where: []search.Clause{either}, Scope: q.Scope}, Keys: own.Keys}
-		if own.Query.Scope.ID() != q.Scope.ID() {
+		if own.Query.Scope.ID() != q.Scope.ID() && (q.Scope != nil || !own.Query.Scope.Of(w.typ).Whole) {
 			return fhir.Errorf(fhir.NotSupported, "this server keeps references whole, and cannot delete by criteria with this access: delete by id")
 		}
 		return nil

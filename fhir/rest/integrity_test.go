@@ -138,6 +138,31 @@ func TestReferencesOfOthers(t *testing.T) {
 	}
 }
 
+// TestReferencesOnDeleteByCriteria: whoever may search and delete a whole type can
+// delete by criteria, whatever else they may not do.
+func TestReferencesOnDeleteByCriteria(t *testing.T) {
+	some := scoped(t, "system/Patient.cruds")
+	a := newAPI(t, func(c *Config) {
+		c.Integrity.Delete = true
+		c.Authorize = func(c echo.Context) (search.Access, error) {
+			if c.Request().Header.Get("Scopes") == "some" {
+				return some, nil
+			}
+			return search.FullAccess(), nil
+		}
+	})
+	a.hospital()
+	a.must("PUT", "/Patient/free", `{"resourceType":"Patient","id":"free","active":true}`)
+	own := []string{"Scopes: some"}
+	if rec := a.do(call{"DELETE", "/Patient?_id=free&active=true", own, ""}); rec.Code != http.StatusNoContent {
+		t.Errorf("what nothing refers to: status %d: %s", rec.Code, rec.Body)
+	}
+	rec := a.do(call{"DELETE", "/Patient?_id=bea", own, ""})
+	if body := rec.Body.String(); rec.Code != http.StatusConflict || !strings.Contains(body, "resources of 1 type refer to it") || strings.Contains(body, "Observation") {
+		t.Errorf("what a type refers to that the caller may not search: status %d: %s", rec.Code, body)
+	}
+}
+
 // TestReferencesAtTheCommit: a write and a deletion at the same moment leave no
 // reference to nothing.
 func TestReferencesAtTheCommit(t *testing.T) {
