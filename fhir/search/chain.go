@@ -66,7 +66,7 @@ func either(clauses []Clause) Clause {
 var errDeep = fhir.Errorf(fhir.TooLarge, "more than %d references are followed", MaxDepth)
 
 // followed returns an error if no element of the parameters refers to a resource
-// by its type and id, which is what chains, _has and includes follow.
+// by its type and id, which is what chains and _has follow.
 func followed(params []*Param) error {
 	name := params[0].Name
 	switch {

@@ -27,9 +27,14 @@ func (t Type) Prefixes() []string {
 	return nil
 }
 
-// Follows reports whether a parameter is a reference that chains, _has, _include
-// and _revinclude can follow: to a resource by its type and id, rather than to a
-// definition by its canonical URL.
+// Follows reports whether a parameter is a reference that chains and _has can
+// follow: to a resource by its type and id.
 func (p *Param) Follows() bool {
 	return p.Type == TypeReference && hasLiterals([]*Param{p})
+}
+
+// Included reports whether _include and _revinclude can follow a parameter: to a
+// resource by its type and id, or by its canonical URL.
+func (p *Param) Included() bool {
+	return p.Follows() || p.Type == TypeReference && canBeURL([]*Param{p})
 }

@@ -10,7 +10,7 @@ import (
 
 // encodingVersion changes when entries of the same resource change without a
 // change of the definitions, so that stores build their index anew.
-const encodingVersion = "3"
+const encodingVersion = "4"
 
 // maxEntryBytes is the longest value of an entry. The caps of the parts below
 // are chosen so that no class can reach beyond it.

@@ -123,7 +123,11 @@ const maxFilterTypes = 16
 // step makes the clause of a reference that a test is chained to.
 func (f *filterCompiler) step(at place, m meaning, test *filterNode, steps []filterStep) (Clause, error) {
 	step := steps[0]
-	if step.where == nil {
+	switch {
+	case step.where != nil && m.params[0].Type != TypeReference:
+		return Clause{}, f.fail(step.at, fhir.Errorf(fhir.Invalid, "%s is a %s parameter: brackets stand behind references only%s",
+			step.name, m.params[0].Type, f.compositeHint(at, step.name)))
+	case step.where == nil:
 		return f.through(at, m, step, step.typ, func(next place) ([]holding, error) { return f.path(next, test, steps[1:]) })
 	}
 	types := targets(m.params)
@@ -160,6 +164,23 @@ func (f *filterCompiler) step(at place, m meaning, test *filterNode, steps []fil
 		return Clause{}, firstErr
 	}
 	return eitherOf(alternatives), nil
+}
+
+// compositeHint names the composites of a place that begin with a parameter: what
+// brackets behind it would ask for.
+func (f *filterCompiler) compositeHint(at place, name string) string {
+	var found []string
+	for _, set := range at.sets {
+		for _, p := range set.params {
+			if p.Type == TypeComposite && p.components[0].name == name {
+				found = append(found, p.Name)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return ""
+	}
+	return ". Values that stand together are those of a composite, as in " + unique(found)[0] + " eq \"a$b\""
 }
 
 // through joins what read makes of the place that a step leads to.
@@ -213,7 +234,7 @@ func (f *filterCompiler) test(params []*Param, test *filterNode, step filterStep
 var filterTypes = map[string][]Type{
 	"eq": {TypeString, TypeToken, TypeReference, TypeURI, TypeDate, TypeNumber, TypeQuantity, TypeComposite, TypeSpecial},
 	"ne": {TypeString, TypeToken, TypeReference, TypeURI, TypeDate, TypeNumber, TypeQuantity},
-	"co": {TypeString, TypeToken, TypeURI}, "sw": {TypeString, TypeToken, TypeURI}, "ew": {TypeString, TypeToken, TypeURI},
+	"co": {TypeString, TypeToken, TypeURI, TypeDate}, "sw": {TypeString, TypeToken, TypeURI}, "ew": {TypeString, TypeToken, TypeURI},
 	"gt": orderedTypes, "lt": orderedTypes, "ge": orderedTypes, "le": orderedTypes,
 	"ap": spanTypes, "sa": spanTypes, "eb": spanTypes, "po": {TypeDate},
 	"ss": {TypeToken}, "sb": {TypeToken}, "in": {TypeToken}, "ni": {TypeToken},
@@ -235,6 +256,11 @@ func (f *filterCompiler) compare(params []*Param, test *filterNode, typ string) 
 	if !slices.Contains(filterTypes[test.compare], p.Type) {
 		return Clause{}, fhir.Errorf(fhir.Invalid, "%s is a %s parameter, which cannot be compared with %s but with %s", p.Name, p.Type, test.compare, comparisonsOf(p.Type))
 	}
+	if params[0].Type == TypeToken || params[0].Type == TypeQuantity || params[0].Type == TypeComposite {
+		whole := *test
+		whole.value = withSystems(test.value)
+		test = &whole
+	}
 	switch test.compare {
 	case "ss": // "the value subsumes a concept in the set"
 		return f.modified(params, "below", escapeComma(test.value))
@@ -247,6 +273,33 @@ func (f *filterCompiler) compare(params []*Param, test *filterNode, typ string) 
 	}
 	ranges, err := f.compared(params, test, typ)
 	return Clause{Param: p.Name, Ranges: ranges}, err
+}
+
+// filterSystems are names that stand for code systems: "for convenience, the codes
+// "loinc", "snomed", "rxnorm" and "ucum" are predefined".
+//
+// https://hl7.org/fhir/R4/search_filter.html
+var filterSystems = map[string]string{
+	"loinc":  "http://loinc.org",
+	"snomed": "http://snomed.info/sct",
+	"rxnorm": "http://www.nlm.nih.gov/research/umls/rxnorm",
+	"ucum":   ucumSystem,
+}
+
+// withSystems puts code systems in the places of their names: loinc|1234-5,
+// 5.4|ucum|mg, and both in the parts of a composite.
+func withSystems(value string) string {
+	parts := splitEscaped(value, '$')
+	for i, part := range parts {
+		fields := splitEscaped(part, '|')
+		for j := range fields[:len(fields)-1] { // a system has something behind it
+			if system, ok := filterSystems[fields[j]]; ok {
+				fields[j] = system
+			}
+		}
+		parts[i] = strings.Join(fields, "|")
+	}
+	return strings.Join(parts, "$")
 }
 
 // readPresence reads the value of pr.
@@ -283,10 +336,13 @@ func (f *filterCompiler) compared(params []*Param, test *filterNode, typ string)
 	case TypeString:
 		return comparedStrings(test.compare, value)
 	case TypeDate:
-		if test.compare == "po" {
+		if test.compare == "po" || test.compare == "co" {
 			span, ok := parseDate(value)
-			if !ok {
+			switch {
+			case !ok:
 				return nil, fhir.Errorf(fhir.Invalid, "%q is not a date", fhir.Clip(value))
+			case test.compare == "co":
+				return []Range{dateClasses.around(span.interval())}, nil
 			}
 			return dateClasses.ranges(comparison{approximately, span.interval()}), nil
 		}

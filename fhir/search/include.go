@@ -64,7 +64,7 @@ func (p *parser) readInclude(value string, reverse, iterate bool) (Include, erro
 	if err != nil {
 		return include, err
 	}
-	if err := followed([]*Param{param}); err != nil {
+	if err := followed([]*Param{param}); err != nil && !param.Included() {
 		return include, explain(err, include.Type)
 	}
 	if include.Target != "" {

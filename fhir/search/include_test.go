@@ -30,6 +30,8 @@ func TestIncludes(t *testing.T) {
 		{"Patient", "_include=Patient:link&_include=Patient:link&_revinclude:iterate=Device:patient", []Include{
 			{Type: "Patient", Param: "link"}, {Reverse: true, Type: "Device", Param: "patient", Iterate: true},
 		}},
+		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire", []Include{{Type: "QuestionnaireResponse", Param: "questionnaire"}}},
+		{"Questionnaire", "_revinclude=QuestionnaireResponse:questionnaire", []Include{{Reverse: true, Type: "QuestionnaireResponse", Param: "questionnaire"}}},
 		{"", "_type=Patient,Observation&_include=Observation:subject", []Include{{Type: "Observation", Param: "subject"}}},
 		{"", "_id=1&_include=Observation:subject&_revinclude=Group:member", []Include{{Type: "Observation", Param: "subject"}, {Reverse: true, Type: "Group", Param: "member"}}},
 	} {
@@ -65,8 +67,8 @@ func TestIncludeErrors(t *testing.T) {
 		{"Patient", "_revinclude=Observation:encounter", fhir.Invalid, "does not refer to Patient"},
 		{"Patient", "_revinclude=Observation:subject:Group", fhir.Invalid, "does not refer to Patient"},
 		{"Bundle", "_include=Bundle:composition", fhir.NotSupported, "inside of the Bundle"},
-		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire", fhir.NotSupported, "_include: QuestionnaireResponse: questionnaire refers by canonical URL"},
-		{"Questionnaire", "_revinclude=QuestionnaireResponse:questionnaire", fhir.NotSupported, "literal references only"},
+		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire:Patient", fhir.Invalid, "questionnaire cannot refer to Patient, only to Questionnaire"},
+		{"Patient", "_revinclude=QuestionnaireResponse:questionnaire", fhir.Invalid, "does not refer to Patient"},
 		{"Patient", "_include:exact=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include:=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include=", fhir.Invalid, "_include has no value"},
@@ -140,9 +142,22 @@ func TestReferences(t *testing.T) {
 			t.Errorf("* does not have %s: %q", want, params)
 		}
 	}
-	canonical := &fhir.Resource{Key: fhir.Key{Type: "QuestionnaireResponse"}, JSON: []byte(`{"resourceType":"QuestionnaireResponse","questionnaire":"http://h/q|2"}`)}
-	if got, err := r.References(canonical, "questionnaire"); err != nil || !slices.Equal(got, []Reference{{Param: "questionnaire", URL: "http://h/q", Version: "2"}}) {
-		t.Errorf("a canonical: %+v, error %v", got, err)
+	for text, want := range map[string][]Reference{
+		"http://h/q|2":                {{URL: "http://h/q", Version: "2", Canonical: true}},
+		"http://h/q":                  {{URL: "http://h/q", Canonical: true}},
+		"http://h/q|2#part":           {{URL: "http://h/q", Version: "2", Canonical: true}},
+		"http://h/q#part":             {{URL: "http://h/q", Canonical: true}},
+		"Questionnaire/q":             {{Key: fhir.Key{Type: "Questionnaire", ID: "q"}}},
+		testBase + "/Questionnaire/q": {{Key: fhir.Key{Type: "Questionnaire", ID: "q"}}, {URL: testBase + "/Questionnaire/q", Canonical: true}},
+		"#q":                          nil,
+	} {
+		for i := range want {
+			want[i].Param = "questionnaire"
+		}
+		res := &fhir.Resource{Key: fhir.Key{Type: "QuestionnaireResponse"}, JSON: []byte(`{"resourceType":"QuestionnaireResponse","questionnaire":"` + text + `"}`)}
+		if got, err := r.References(res, "questionnaire"); err != nil || !slices.Equal(got, want) {
+			t.Errorf("the canonical %s: %+v, want %+v, error %v", text, got, want, err)
+		}
 	}
 	bundle := &fhir.Resource{Key: fhir.Key{Type: "Bundle"}, JSON: []byte(`{"resourceType":"Bundle","type":"document","entry":[{"resource":{"resourceType":"Composition","id":"c"}}]}`)}
 	if got, err := r.References(bundle, "*"); err != nil || len(got) != 0 {
@@ -150,5 +165,33 @@ func TestReferences(t *testing.T) {
 	}
 	if _, err := r.References(&fhir.Resource{Key: fhir.Key{Type: "Patient"}, JSON: []byte(`{`)}, "*"); fhir.KindOf(err) != fhir.Invalid {
 		t.Errorf("bad JSON: %v", err)
+	}
+}
+
+// TestNamed finds resources by canonical URL, and what refers to them so.
+func TestNamed(t *testing.T) {
+	r := testRegistry(t)
+	index := func(doc string) []Entry {
+		t.Helper()
+		entries, _, err := r.Index([]byte(doc))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return entries
+	}
+	questionnaire := index(`{"resourceType":"Questionnaire","url":"http://h/q","version":"1.0"}`)
+	for canonical, want := range map[string]bool{"http://h/q": true, "http://h/q|1.0": true, "http://h/q|1": false, "http://h/": false} {
+		if got := Match("Questionnaire", questionnaire, Named("http://other", canonical)); got != want {
+			t.Errorf("named %s: %v", canonical, got)
+		}
+	}
+	for text, want := range map[string]bool{"http://h/q": true, "http://h/q|1.0": true, "http://h/q2": false} {
+		response := index(`{"resourceType":"QuestionnaireResponse","questionnaire":"` + text + `"}`)
+		if got := Match("QuestionnaireResponse", response, RefersToURL("questionnaire", "http://h/q")); got != want {
+			t.Errorf("refers by %s: %v", text, got)
+		}
+	}
+	if !r.HasCanonical("Questionnaire") || r.HasCanonical("Patient") || r.HasCanonical("Nothing") {
+		t.Error("questionnaires have a canonical URL, patients do not")
 	}
 }

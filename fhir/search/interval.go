@@ -151,3 +151,16 @@ func (o ordered) ranges(c comparison) []Range {
 	}
 	return nil
 }
+
+// around returns the range of the intervals that contain another one.
+func (o ordered) around(i interval) Range {
+	base := append([]byte{o.low}, o.head...)
+	return Range{
+		From: base,
+		To:   prefixEnd(append(bytes.Clone(base), i.low...)),
+		Keep: func(value []byte) bool {
+			bounds := value[len(base):]
+			return bytes.Compare(bounds[o.end(bounds):], i.high) >= 0
+		},
+	}
+}

@@ -19,12 +19,16 @@ type Reference struct {
 	// Version is what it says of the version; "" for any. Of a canonical it is the
 	// business version.
 	Version string
+	// Canonical says that URL is a canonical: it names the resource whose url, and
+	// version if there is one here, are the same.
+	Canonical bool
 }
 
 // References returns what a resource refers to under a reference parameter, or
 // for "*" under all of them, each once, in the order of the elements. References
-// to contained resources and by identifier are not among them. The resource's
-// JSON is read as it is stored; the error is Invalid if it cannot be.
+// to contained resources and by identifier are not among them. A canonical below
+// our own base is there twice: as the key it may be, and as the canonical. The
+// resource's JSON is read as it is stored; the error is Invalid if it cannot be.
 func (r *Registry) References(res *fhir.Resource, param string) ([]Reference, error) {
 	set := r.types[res.Type]
 	if set == nil || param != "*" && (set.byName[param] == nil || set.byName[param].Type != TypeReference) {
@@ -44,13 +48,22 @@ func (r *Registry) References(res *fhir.Resource, param string) ([]Reference, er
 		if !ok {
 			return
 		}
-		ref := Reference{Param: l.param.Name, Key: to.key, URL: to.url, Version: to.version}
-		if key, ok := r.ours(to.url); ok {
-			ref.Key, ref.URL = key, ""
+		add := func(ref Reference) {
+			if ref.Param = l.param.Name; !seen[ref] {
+				seen[ref] = true
+				out = append(out, ref)
+			}
 		}
-		if !seen[ref] {
-			seen[ref] = true
-			out = append(out, ref)
+		key, ours := r.ours(to.url)
+		if ours {
+			add(Reference{Key: key, Version: to.version})
+		}
+		switch {
+		case l.typ != "Reference" && to.url != "":
+			url, version := withoutFragment(to.url, to.version)
+			add(Reference{URL: url, Version: version, Canonical: true})
+		case !ours:
+			add(Reference{Key: to.key, URL: to.url, Version: to.version})
 		}
 	}}
 	w.walk(root, 0, set.root)
@@ -65,4 +78,54 @@ func (r *Registry) ours(url string) (fhir.Key, bool) {
 	}
 	key, version, ok := relative(rest)
 	return key, ok && version == ""
+}
+
+// withoutFragment takes "#fragment" off a canonical, which names a part of the
+// resource.
+//
+// https://hl7.org/fhir/R4/references.html#canonical
+func withoutFragment(url, version string) (string, string) {
+	url, _, _ = strings.Cut(url, "#")
+	version, _, _ = strings.Cut(version, "#")
+	return url, version
+}
+
+// HasCanonical reports whether resources of a type have a canonical URL, by
+// which others can refer to them.
+func (r *Registry) HasCanonical(typ string) bool {
+	set := r.types[typ]
+	return set != nil && set.byName[canonicalParam] != nil && !set.byName[canonicalParam].custom
+}
+
+// Canonical returns a resource's canonical URL and business version, each "" if
+// it has none. The error is Invalid if its JSON cannot be read.
+func (r *Registry) Canonical(res *fhir.Resource) (url, version string, err error) {
+	if !r.HasCanonical(res.Type) {
+		return "", "", nil
+	}
+	root, err := resource.Decode(res.JSON)
+	if err != nil {
+		return "", "", err
+	}
+	return root.Str("url"), root.Str("version"), nil
+}
+
+// Named selects the resources with any of the canonical URLs, each "url" or
+// "url|version". They are of types that HasCanonical.
+func Named(canonicals ...string) Clause {
+	c := Clause{Param: canonicalParam}
+	for _, canonical := range canonicals {
+		c.Ranges = append(c.Ranges, uriRange(canonical))
+	}
+	return c
+}
+
+// RefersToURL selects the resources that refer to any of the URLs under a
+// parameter, with or without a version.
+func RefersToURL(param string, urls ...string) Clause {
+	c := Clause{Param: param}
+	for _, url := range urls {
+		c.Ranges = append(c.Ranges, link{url: url}.exact())
+	}
+	return c
 }

@@ -8,8 +8,8 @@ import (
 )
 
 // Token parameters: https://hl7.org/fhir/R4/search.html#token. Codes and
-// systems match exactly, case included, except that a string element matches
-// in any case.
+// systems match exactly, case included, except that string elements, addresses of
+// mail and phone numbers match in any case.
 
 // specialValues is the implicit system of booleans.
 // https://hl7.org/fhir/R4/search.html#token
@@ -29,7 +29,7 @@ func indexToken(x *extraction, p *Param, typ string, n *resource.Node) {
 		x.identifier(p, n)
 	case "ContactPoint":
 		if value := n.Str("value"); value != "" {
-			x.token(p, "", value)
+			x.token(p, "", strings.ToLower(value))
 		}
 	case "string":
 		if n.Kind == resource.String {
@@ -129,7 +129,7 @@ func codeRanges(params []*Param, code string) ([]Range, error) {
 	text := false
 	for _, p := range params {
 		truth = truth && p.hasOnly("boolean")
-		text = text || p.has("string")
+		text = text || p.has("string") || p.has("ContactPoint")
 	}
 	if truth && code != "true" && code != "false" {
 		return nil, fhir.Errorf(fhir.Invalid, "%q is neither true nor false", fhir.Clip(code))
