@@ -39,7 +39,7 @@ func (s *Server) revIncludes(typ string) []string {
 }
 
 func (s *Server) canFollow(typ string, p *search.Param) bool {
-	return p.Follows() && s.registry().Ready(typ, p.Name)
+	return p.Included() && s.registry().Ready(typ, p.Name)
 }
 
 // describeParam says what can be done with a parameter.

@@ -73,7 +73,7 @@ var without = [][2]string{
 	{"`_sort=_score`", "a score is worked out for the matches of a page, not for all of them"},
 	{"functional lists, such as `_list=$current-problems`", "nobody keeps them; stored Lists and Groups are searched"},
 	{"`_list` and `_sort` of a history", "a history has the newest versions first, and no stored list of versions"},
-	{"chains, `_has` and includes over canonical URLs", "they name a definition, of which there may be several versions; search by the URL"},
+	{"chains and `_has` over canonical URLs", "they name a definition, of which there may be several versions; search by the URL"},
 	{"chains and `_has` in conditional interactions", "a condition must hold at the moment of the commit, and the other resources could change"},
 	{"`:in` over a value set that draws on codes not stored here", "the answer would be a part of the truth; the error says which code system is missing"},
 	{"`:above` and `:below` of types without a parent", "no parameter names what a Patient or an Observation is a part of"},

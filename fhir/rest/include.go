@@ -188,6 +188,9 @@ func (g *gathering) referred(in search.Include, from []source) error {
 			}
 		}
 	}
+	if err := g.named(in, from); err != nil {
+		return err
+	}
 	scope := g.r.access.Scope(search.CanRead)
 	// In parts, so that large resources do not all come at once.
 	for part := range slices.Chunk(keys, 500) {
@@ -224,6 +227,43 @@ func (g *gathering) referred(in search.Include, from []source) error {
 	return nil
 }
 
+// named finds what resources refer to by canonical URLs: of several versions each
+// that is meant.
+func (g *gathering) named(in search.Include, from []source) error {
+	var canonicals []string
+	for _, src := range from {
+		if in.Type != "*" && in.Type != src.Type {
+			continue
+		}
+		refs, err := g.server.registry().References(src.Resource, in.Param)
+		if err != nil {
+			return fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
+		}
+		for _, ref := range refs {
+			if !ref.Canonical {
+				continue
+			}
+			name := ref.URL
+			if ref.Version != "" {
+				name += "|" + ref.Version
+			}
+			if !slices.Contains(canonicals, name) {
+				canonicals = append(canonicals, name)
+			}
+		}
+	}
+	if len(canonicals) == 0 {
+		return nil
+	}
+	asked := store.GatherQuery{Limit: min(maxIncluded-len(g.found)+len(g.seen), 10_000), Scope: g.r.access.Scope(search.CanSearch)}
+	for _, typ := range resource.Types() {
+		if (in.Target == "" || in.Target == typ) && g.server.registry().HasCanonical(typ) {
+			asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.Named(canonicals...)})
+		}
+	}
+	return g.gather(in, asked)
+}
+
 // referring finds what refers to resources.
 func (g *gathering) referring(in search.Include, from []source) error {
 	types := []string{in.Type}
@@ -246,11 +286,36 @@ func (g *gathering) referring(in search.Include, from []source) error {
 					keys = append(keys, src.Key)
 				}
 			}
-			if len(keys) > 0 {
+			if urls := g.canonicals(p, in, from); len(urls) > 0 {
+				asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.RefersToURL(p.Name, urls...)})
+			}
+			if len(keys) > 0 && p.Follows() {
 				asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.RefersTo(p.Name, keys...)})
 			}
 		}
 	}
+	return g.gather(in, asked)
+}
+
+// canonicals returns the URLs by which a parameter can refer to resources.
+func (g *gathering) canonicals(p *search.Param, in search.Include, from []source) []string {
+	if p.Follows() || !p.Included() {
+		return nil
+	}
+	var urls []string
+	for _, src := range from {
+		if in.Target != "" && in.Target != src.Type || len(p.Targets) > 0 && !slices.Contains(p.Targets, src.Type) {
+			continue
+		}
+		if url, _, err := g.server.registry().Canonical(src.Resource); err == nil && url != "" {
+			urls = append(urls, url)
+		}
+	}
+	return urls
+}
+
+// gather takes up what a query finds, as far as the caller may read it.
+func (g *gathering) gather(in search.Include, asked store.GatherQuery) error {
 	if len(asked.Referring) == 0 {
 		return nil
 	}
