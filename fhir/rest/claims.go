@@ -16,7 +16,7 @@ import (
 func (s *Server) includes(typ string) []string {
 	names := []string{"*", typ + ":*"}
 	for _, p := range s.registry().Params(typ) {
-		if s.canFollow(typ, p) {
+		if s.canInclude(typ, p) {
 			names = append(names, typ+":"+p.Name)
 		}
 	}
@@ -30,7 +30,7 @@ func (s *Server) revIncludes(typ string) []string {
 	var names []string
 	for _, from := range resource.Types() {
 		for _, p := range s.registry().Params(from) {
-			if s.canFollow(from, p) && (len(p.Targets) == 0 || slices.Contains(p.Targets, typ)) {
+			if s.canInclude(from, p) && s.registry().CanPoint(p, typ) {
 				names = append(names, from+":"+p.Name)
 			}
 		}
@@ -38,7 +38,7 @@ func (s *Server) revIncludes(typ string) []string {
 	return names
 }
 
-func (s *Server) canFollow(typ string, p *search.Param) bool {
+func (s *Server) canInclude(typ string, p *search.Param) bool {
 	return p.Included() && s.registry().Ready(typ, p.Name)
 }
 

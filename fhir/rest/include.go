@@ -55,7 +55,7 @@ func (s *Server) include(r *request, includes []search.Include, matches []*fhir.
 			}
 			break
 		}
-		from, err := s.sources(matches)
+		from, err := s.sources(matches, includes)
 		if err != nil {
 			return included{}, err
 		}
@@ -75,10 +75,34 @@ func (s *Server) include(r *request, includes []search.Include, matches []*fhir.
 	return g.included, nil
 }
 
-// source is a resource whose references are followed.
+// source is a resource whose references are followed, or to which others refer.
 type source struct {
 	*fhir.Resource
-	entries []search.Entry
+	refs         []search.Reference // what it refers to, if that is asked for
+	url, version string             // its canonical, if what refers to it is asked for
+}
+
+// sources reads what includes need to know of resources.
+func (s *Server) sources(of []*fhir.Resource, includes []search.Include) ([]source, error) {
+	reverse := func(in search.Include) bool { return in.Reverse }
+	back := slices.ContainsFunc(includes, reverse)
+	forth := slices.ContainsFunc(includes, func(in search.Include) bool { return !reverse(in) })
+	known := s.registry()
+	from := make([]source, len(of))
+	for i, res := range of {
+		src, err := source{Resource: res}, error(nil)
+		if forth {
+			src.refs, err = known.References(res, "*")
+		}
+		if back && err == nil {
+			src.url, src.version, err = known.Canonical(res)
+		}
+		if err != nil {
+			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
+		}
+		from[i] = src
+	}
+	return from, nil
 }
 
 // target is what a literal reference points at; version is 0 if it names none.
@@ -87,49 +111,14 @@ type target struct {
 	version int64
 }
 
-// targets returns what a resource refers to by a reference parameter, or by any
-// for "*". Where a reference names a version, that version is meant.
-func (s *Server) targets(src source, param string) []target {
-	var to []target
-	for _, p := range s.registry().Params(src.Type) {
-		if p.Type != search.TypeReference || param != "*" && param != p.Name {
-			continue
-		}
-		versioned := make(map[fhir.Key]bool)
-		for _, e := range src.entries {
-			if e.Param != p.Name {
-				continue
-			}
-			if key, text, ok := search.RefersVersion(e.Value); ok {
-				if version, err := strconv.ParseInt(text, 10, 64); err == nil && version > 0 {
-					versioned[key] = true
-					to = append(to, target{key, version})
-				}
-			}
-		}
-		for _, e := range src.entries {
-			if e.Param != p.Name {
-				continue
-			}
-			if key, ok := search.Refers(e.Value); ok && !versioned[key] {
-				to = append(to, target{Key: key})
-			}
-		}
+// literal returns the target of a literal reference. A version that none of ours
+// can have is as good as none.
+func literal(ref search.Reference) target {
+	version, err := strconv.ParseInt(ref.Version, 10, 64)
+	if err != nil || version < 1 {
+		version = 0
 	}
-	return to
-}
-
-// sources reads the references of resources.
-func (s *Server) sources(of []*fhir.Resource) ([]source, error) {
-	from := make([]source, len(of))
-	for i, res := range of {
-		entries, _, err := s.registry().Index(res.JSON)
-		if err != nil {
-			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
-		}
-		from[i] = source{res, entries}
-	}
-	return from, nil
+	return target{ref.Key, version}
 }
 
 func (g *gathering) full() bool { return len(g.found) >= maxIncluded || g.bytes >= maxIncludedBytes }
@@ -173,13 +162,21 @@ func (g *gathering) referred(in search.Include, from []source) error {
 	asked := make(map[fhir.Key]bool)
 	var keys []fhir.Key
 	var versions []target
+	names := make(canonicals)
 	for _, src := range from {
 		if in.Type != "*" && in.Type != src.Type {
 			continue
 		}
-		for _, to := range g.server.targets(src, in.Param) {
-			switch {
-			case in.Target != "" && in.Target != to.Type:
+		for _, ref := range src.refs {
+			if in.Param != "*" && in.Param != ref.Param {
+				continue
+			}
+			if ref.Canonical {
+				names.add(g.server.registry(), in, src.Type, ref)
+				continue
+			}
+			switch to := literal(ref); {
+			case to.Key == fhir.Key{}, in.Target != "" && in.Target != to.Type:
 			case to.version != 0:
 				versions = append(versions, to)
 			case !asked[to.Key] && len(g.seen[to.Key]) == 0:
@@ -188,24 +185,37 @@ func (g *gathering) referred(in search.Include, from []source) error {
 			}
 		}
 	}
-	if err := g.named(in, from); err != nil {
-		return err
-	}
 	scope := g.r.access.Scope(search.CanRead)
 	// In parts, so that large resources do not all come at once.
 	for part := range slices.Chunk(keys, 500) {
-		if g.full() {
-			g.tooMany(in)
-			return nil
-		}
-		found, more, err := g.server.Store.Gather(g.r.ctx, store.GatherQuery{Keys: part, Limit: len(part), Scope: scope})
-		if err != nil {
+		if err := g.gather(in, store.GatherQuery{Keys: part, Limit: len(part), Scope: scope}); err != nil {
 			return err
 		}
-		if g.add(found) || more {
-			g.tooMany(in)
-		}
 	}
+	if err := g.named(in, names, scope); err != nil {
+		return err
+	}
+	return g.versions(in, versions)
+}
+
+// gather asks the store for what an include brings.
+func (g *gathering) gather(in search.Include, asked store.GatherQuery) error {
+	if g.full() {
+		g.tooMany(in)
+		return nil
+	}
+	found, more, err := g.server.Store.Gather(g.r.ctx, asked)
+	if err != nil {
+		return err
+	}
+	if g.add(found) || more {
+		g.tooMany(in)
+	}
+	return nil
+}
+
+// versions adds the versions that references name.
+func (g *gathering) versions(in search.Include, versions []target) error {
 	for _, version := range versions {
 		if slices.Contains(g.seen[version.Key], version.version) {
 			continue
@@ -227,43 +237,6 @@ func (g *gathering) referred(in search.Include, from []source) error {
 	return nil
 }
 
-// named finds what resources refer to by canonical URLs: of several versions each
-// that is meant.
-func (g *gathering) named(in search.Include, from []source) error {
-	var canonicals []string
-	for _, src := range from {
-		if in.Type != "*" && in.Type != src.Type {
-			continue
-		}
-		refs, err := g.server.registry().References(src.Resource, in.Param)
-		if err != nil {
-			return fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
-		}
-		for _, ref := range refs {
-			if !ref.Canonical {
-				continue
-			}
-			name := ref.URL
-			if ref.Version != "" {
-				name += "|" + ref.Version
-			}
-			if !slices.Contains(canonicals, name) {
-				canonicals = append(canonicals, name)
-			}
-		}
-	}
-	if len(canonicals) == 0 {
-		return nil
-	}
-	asked := store.GatherQuery{Limit: min(maxIncluded-len(g.found)+len(g.seen), 10_000), Scope: g.r.access.Scope(search.CanSearch)}
-	for _, typ := range resource.Types() {
-		if (in.Target == "" || in.Target == typ) && g.server.registry().HasCanonical(typ) {
-			asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.Named(canonicals...)})
-		}
-	}
-	return g.gather(in, asked)
-}
-
 // referring finds what refers to resources.
 func (g *gathering) referring(in search.Include, from []source) error {
 	types := []string{in.Type}
@@ -272,6 +245,7 @@ func (g *gathering) referring(in search.Include, from []source) error {
 	}
 	scope := g.r.access.Scope(search.CanSearch)
 	asked := store.GatherQuery{Limit: min(maxIncluded-len(g.found)+len(g.seen), 10_000), Scope: scope}
+	byURL := false
 	for _, typ := range types {
 		if _, ok := scope.Clauses(typ); !ok {
 			continue
@@ -281,47 +255,35 @@ func (g *gathering) referring(in search.Include, from []source) error {
 				continue
 			}
 			var keys []fhir.Key
+			var urls []string
 			for _, src := range from {
 				if (in.Target == "" || in.Target == src.Type) && (len(p.Targets) == 0 || slices.Contains(p.Targets, src.Type)) {
 					keys = append(keys, src.Key)
+					if src.url != "" && p.Included() && !slices.Contains(urls, src.url) {
+						urls = append(urls, src.url)
+					}
 				}
 			}
-			if urls := g.canonicals(p, in, from); len(urls) > 0 {
-				asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.RefersToURL(p.Name, urls...)})
-			}
-			if len(keys) > 0 && p.Follows() {
+			if len(keys) > 0 {
 				asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.RefersTo(p.Name, keys...)})
 			}
+			if len(urls) > 0 {
+				byURL = true
+				asked.Referring = append(asked.Referring, store.Referring{Type: typ, Clause: search.RefersToURL(p.Name, urls...)})
+			}
 		}
 	}
-	return g.gather(in, asked)
-}
-
-// canonicals returns the URLs by which a parameter can refer to resources.
-func (g *gathering) canonicals(p *search.Param, in search.Include, from []source) []string {
-	if p.Follows() || !p.Included() {
-		return nil
-	}
-	var urls []string
-	for _, src := range from {
-		if in.Target != "" && in.Target != src.Type || len(p.Targets) > 0 && !slices.Contains(p.Targets, src.Type) {
-			continue
-		}
-		if url, _, err := g.server.registry().Canonical(src.Resource); err == nil && url != "" {
-			urls = append(urls, url)
-		}
-	}
-	return urls
-}
-
-// gather takes up what a query finds, as far as the caller may read it.
-func (g *gathering) gather(in search.Include, asked store.GatherQuery) error {
 	if len(asked.Referring) == 0 {
 		return nil
 	}
 	found, more, err := g.server.Store.Gather(g.r.ctx, asked)
 	if err != nil {
 		return err
+	}
+	if byURL {
+		if found, err = g.trulyReferring(in, found, from); err != nil {
+			return err
+		}
 	}
 	found = slices.DeleteFunc(found, func(res *fhir.Resource) bool { return !g.r.access.Sees(res) })
 	if g.add(found) || more {

@@ -326,16 +326,3 @@ func TestElementsOfIncluded(t *testing.T) {
 		t.Errorf("a summary is one of all: %s", body)
 	}
 }
-
-// TestIncludesByCanonical: definitions go along by their URLs, both ways.
-func TestIncludesByCanonical(t *testing.T) {
-	a := newAPI(t)
-	a.must("PUT", "/Questionnaire/q", `{"resourceType":"Questionnaire","id":"q","url":"http://e.org/q","version":"1","status":"active"}`)
-	a.must("PUT", "/QuestionnaireResponse/r", `{"resourceType":"QuestionnaireResponse","id":"r","questionnaire":"http://e.org/q","status":"completed"}`)
-	if got := a.shown(call{"GET", "/QuestionnaireResponse?_include=QuestionnaireResponse:questionnaire", nil, ""}).of("include"); !slices.Equal(got, []string{"Questionnaire/q"}) {
-		t.Errorf("included %v", got)
-	}
-	if got := a.shown(call{"GET", "/Questionnaire?_revinclude=QuestionnaireResponse:questionnaire", nil, ""}).of("include"); !slices.Equal(got, []string{"QuestionnaireResponse/r"}) {
-		t.Errorf("included back %v", got)
-	}
-}

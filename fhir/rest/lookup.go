@@ -268,13 +268,13 @@ func (l *lookup) nextLevel(param string, level []fhir.Key, above bool) ([]fhir.K
 			next = append(next, res.Key)
 			continue
 		}
-		from, err := l.server.sources([]*fhir.Resource{res})
+		refs, err := l.server.registry().References(res, param)
 		if err != nil {
-			return nil, err
+			return nil, fhir.Wrap(fhir.Internal, err, "a stored resource cannot be decoded")
 		}
-		for _, to := range l.server.targets(from[0], param) {
-			if to.Type == typ && !slices.Contains(next, to.Key) {
-				next = append(next, to.Key)
+		for _, ref := range refs {
+			if ref.Key.Type == typ && !slices.Contains(next, ref.Key) {
+				next = append(next, ref.Key)
 			}
 		}
 	}

@@ -86,7 +86,7 @@ func (p *parser) checkReach(i Include, param *Param) error {
 		return fhir.Errorf(fhir.Invalid, "%s:%s: the search finds %s and no %s. To include from what is included write _include:iterate", i.Type, i.Param, strings.Join(types, ", "), i.Type)
 	case !i.Reverse:
 		return nil
-	case i.Target != "" && !slices.Contains(types, i.Target), param != nil && !canPoint(param, types):
+	case i.Target != "" && !slices.Contains(types, i.Target), param != nil && !slices.ContainsFunc(types, func(t string) bool { return p.registry.CanPoint(param, t) }):
 		return fhir.Errorf(fhir.Invalid, "%s:%s does not refer to %s, which the search finds. To include what refers to what is included write _revinclude:iterate", i.Type, i.Param, strings.Join(types, ", "))
 	}
 	return nil

@@ -69,6 +69,7 @@ func TestIncludeErrors(t *testing.T) {
 		{"Bundle", "_include=Bundle:composition", fhir.NotSupported, "inside of the Bundle"},
 		{"QuestionnaireResponse", "_include=QuestionnaireResponse:questionnaire:Patient", fhir.Invalid, "questionnaire cannot refer to Patient, only to Questionnaire"},
 		{"Patient", "_revinclude=QuestionnaireResponse:questionnaire", fhir.Invalid, "does not refer to Patient"},
+		{"Patient", "_revinclude=Library:depends-on", fhir.Invalid, "does not refer to Patient"},
 		{"Patient", "_include:exact=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include:=Patient:link", fhir.Invalid, "it has iterate"},
 		{"Patient", "_include=", fhir.Invalid, "_include has no value"},

@@ -97,6 +97,12 @@ func (r *Registry) HasCanonical(typ string) bool {
 	return set != nil && set.byName[canonicalParam] != nil && !set.byName[canonicalParam].custom
 }
 
+// CanPoint reports whether a reference can point at a type: none that refers by
+// canonical only points at what has no canonical URL.
+func (r *Registry) CanPoint(p *Param, typ string) bool {
+	return canPoint(p, []string{typ}) && (hasLiterals([]*Param{p}) || !canBeURL([]*Param{p}) || r.HasCanonical(typ))
+}
+
 // Canonical returns a resource's canonical URL and business version, each "" if
 // it has none. The error is Invalid if its JSON cannot be read.
 func (r *Registry) Canonical(res *fhir.Resource) (url, version string, err error) {
