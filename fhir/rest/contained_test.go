@@ -76,6 +76,13 @@ func TestContainedAndOwn(t *testing.T) {
 	if want := []string{"Medication/own", "MedicationRequest/one#m1", "MedicationRequest/three#m1", "MedicationRequest/three#m2", "MedicationRequest/two#m1"}; !slices.Equal(all, want) {
 		t.Errorf("found %v, want %v", all, want)
 	}
+	first := a.shown(call{"GET", "/Medication?code=codeine&_contained=both", nil, ""})
+	if want := []string{"MedicationRequest/two"}; !slices.Equal(first.of("match"), want) || first.link("next") != "" {
+		t.Errorf("without any of its own the first page has %v, want %v; next %q", first.of("match"), want, first.link("next"))
+	}
+	if none := a.shown(call{"GET", "/Medication?code=nothing&_contained=both", nil, ""}); len(none.Entry) > 0 || none.link("next") != "" {
+		t.Errorf("nothing is %+v", none)
+	}
 	got := a.shown(call{"GET", "/Medication?code=aspirin&_contained=both&_summary=count", nil, ""})
 	if got.Total == nil || *got.Total != 4 || len(got.Entry) > 0 {
 		t.Errorf("the number of all: %v", got.Total)

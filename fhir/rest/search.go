@@ -107,7 +107,7 @@ func (s *Server) answerSearch(r *request, query string) (*answer, error) {
 		return nil, err
 	}
 	s.noteSlow(r, req, p.Page, took)
-	a.body, err = s.searchset(r, req, at, p, took)
+	a.body, err = s.searchset(r, req, p, took)
 	return a, err
 }
 
@@ -131,15 +131,22 @@ func (s *Server) permitSearch(r *request, req *search.Request) error {
 // searchPage is a page of a search with all that belongs to it.
 type searchPage struct {
 	*search.Page
+	at      cursor // where it begins
 	matches []found
 	with    included
 }
 
 // answerPage finds a page and what goes along with it.
 func (s *Server) answerPage(r *request, req *search.Request, at cursor) (p searchPage, err error) {
+	p.at = at
 	switch {
 	case req.Contained != "":
 		p.Page, p.matches, err = s.findContained(r, req, at)
+		if err == nil && at == (cursor{}) && req.Containers != nil && req.Query.Count > 0 && len(p.matches) == 0 && p.Next == "" {
+			// Nothing with an address matches: the answer begins with what is contained.
+			p.at = cursor{second: true}
+			p.Page, p.matches, err = s.findContained(r, req, p.at)
+		}
 		return p, err
 	case at.second:
 		return p, errCursor
@@ -168,9 +175,9 @@ func (s *Server) findPage(r *request, req *search.Request, q search.Query, at cu
 }
 
 // searchset lays out the answer to a search.
-func (s *Server) searchset(r *request, req *search.Request, at cursor, p searchPage, took time.Duration) ([]byte, error) {
+func (s *Server) searchset(r *request, req *search.Request, p searchPage, took time.Duration) ([]byte, error) {
 	b := newSearchset("searchset", p.Total, append(slices.Clip(p.Resources), p.with.found...))
-	b.pageLinks(strings.TrimSuffix(s.basePrefix+r.searchPath(), "/"), req, at, p.Page)
+	b.pageLinks(strings.TrimSuffix(s.basePrefix+r.searchPath(), "/"), req, p.at, p.Page)
 	shown := view{summary: req.Summary, elements: req.Elements}
 	for _, m := range p.matches {
 		json, err := s.show(shown, m.json, true)
