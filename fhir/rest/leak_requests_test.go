@@ -136,6 +136,8 @@ func (l *leaks) literal(typ, id, patient string, secret bool) string {
 func (l *leaks) happen() {
 	for l.chance(50) {
 		switch {
+		case l.chance(2):
+			l.define()
 		case l.chance(70):
 			l.others(l.foreignWrite())
 		case l.chance(20): // what anybody may read
@@ -256,10 +258,14 @@ func (l *leaks) request() (kind string, in call) {
 		return "search", call{"GET", "/" + typ + "?" + query, headers, ""}
 	case n < 63 && len(l.oldPages) > 0:
 		return "old page", call{method: "GET"}
-	case n < 80:
+	case n < 77:
 		kind, method, path, body, headers := l.write()
 		return kind, call{method, path, headers, body}
-	case n < 96:
+	case n < 84:
+		return l.patched()
+	case n < 90:
+		return l.operation()
+	case n < 97:
 		return l.bundle()
 	}
 	return "bad", pick(l, []call{
@@ -314,6 +320,9 @@ func (l *leaks) criterion(typ string) string {
 	made, _ := parts()
 	if l.chance(35) {
 		return l.beyond(typ)
+	}
+	if l.chance(5) {
+		return l.ownParameter(typ)
 	}
 	if l.chance(20) {
 		return pick(l, []string{
@@ -428,6 +437,9 @@ func (l *leaks) write() (kind, method, path, body string, headers []string) {
 	case 2:
 		return "update by criteria", "PUT", "/" + typ + "?" + criteria, l.make(typ, pick(l, []string{"", "", id}), l.patient(), false), headers
 	case 3:
+		if l.chance(30) { // what others refer to
+			typ, id = pick(l, []string{"Observation", "Condition"}), "own-1"
+		}
 		return "delete", "DELETE", "/" + typ + "/" + id, "", headers
 	case 4:
 		return "delete by criteria", "DELETE", "/" + typ + "?" + criteria, "", headers
@@ -440,6 +452,10 @@ func (l *leaks) bundle() (kind string, in call) {
 	kind = pick(l, []string{"batch", "transaction", "transaction"})
 	var entries []string
 	for i := range 1 + l.rnd.IntN(3) {
+		if l.chance(10) {
+			entries = append(entries, l.patchEntry())
+			continue
+		}
 		if l.chance(40) {
 			typ := l.typ()
 			path := pick(l, []string{typ + "/" + l.id(), typ + "/" + l.id() + "/_history", typ + "/" + l.id() + "/_history/1", typ + "?" + l.searchParams(typ), "_history?_count=3", "?" + l.systemParams()})
