@@ -80,22 +80,27 @@ func (s *Server) findContained(r *request, req *search.Request, at cursor) (*sea
 	return page, matches, err
 }
 
-// countBoth counts what has an address and what is contained.
+// countBoth counts what has an address and what contains a match, each once.
 func (s *Server) countBoth(r *request, req *search.Request) (*search.Page, []found, error) {
-	page, err := s.findPage(r, req, req.Query, cursor{})
-	if err != nil {
-		return nil, nil, err
+	// What matches itself may contain a match too, as a medication of others does.
+	twice := *req.Containers
+	twice.Types = req.Query.Types
+	twice.Where = slices.Concat(req.Query.Where, twice.Where)
+	total := int64(0)
+	for i, q := range []search.Query{req.Query, *req.Containers, twice} {
+		page, err := s.findPage(r, req, q, cursor{})
+		switch {
+		case err != nil:
+			return nil, nil, err
+		case page.Total < 0:
+			return page, nil, nil
+		case i == 2:
+			total -= page.Total
+		default:
+			total += page.Total
+		}
 	}
-	containers, err := s.findPage(r, req, *req.Containers, cursor{second: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	if page.Total < 0 || containers.Total < 0 {
-		page.Total = -1
-	} else {
-		page.Total += containers.Total
-	}
-	return page, nil, nil
+	return &search.Page{Total: total}, nil, nil
 }
 
 // contained returns the matches that containers hold, or the containers that

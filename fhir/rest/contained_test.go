@@ -87,6 +87,11 @@ func TestContainedAndOwn(t *testing.T) {
 	if got.Total == nil || *got.Total != 4 || len(got.Entry) > 0 {
 		t.Errorf("the number of all: %v", got.Total)
 	}
+	a.must("PUT", "/Medication/mix", `{"resourceType":"Medication","id":"mix","code":{"coding":[{"code":"zinc"}]},"contained":[{"resourceType":"Medication","id":"m","code":{"coding":[{"code":"zinc"}]}}],"ingredient":[{"itemReference":{"reference":"#m"}}]}`)
+	zinc := a.shown(call{"GET", "/Medication?code=zinc&_contained=both&_count=0", nil, ""})
+	if zinc.Total == nil || *zinc.Total != 1 {
+		t.Errorf("what matches and contains a match counts %v times", zinc.Total)
+	}
 	for query, says := range map[string]string{
 		"/Medication?code=a&form=b&_contained=true&_summary=count":    "the number of matches is known",
 		"/Medication?_contained=true&_sort=_id":                       "leave _sort out",

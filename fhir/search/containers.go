@@ -62,6 +62,8 @@ func (p *parser) finishContained() {
 		fail(fhir.NotSupported, "what is contained in others has no order: leave _sort out")
 	case len(r.Includes) > 0:
 		fail(fhir.NotSupported, "_include and _revinclude are not supported together with it")
+	case r.Query.Count == 0 && r.ContainedType == "contained":
+		fail(fhir.NotSupported, "one container may hold several matches, so their number is not known: ask for pages, or for _containedType=container")
 	case r.Query.Count == 0 && !exact:
 		fail(fhir.NotSupported, "the number of matches is known for searches with one parameter only: ask for pages instead")
 	}

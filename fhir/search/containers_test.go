@@ -120,6 +120,8 @@ func TestContainedErrors(t *testing.T) {
 		"Patient?_contained=true&_list=42":                                      {fhir.NotSupported, "_list"},
 		"Medication?_contained=true&_include=Medication:manufacturer":           {fhir.NotSupported, "_include"},
 		"Medication?_contained=true&code=a&status=x&_summary=count":             {fhir.NotSupported, "ask for pages"},
+		"Medication?_contained=true&_containedType=contained&code=a&_count=0":   {fhir.NotSupported, "may hold several matches"},
+		"Medication?_contained=both&_containedType=contained&_summary=count":    {fhir.NotSupported, "may hold several matches"},
 		"?_contained=true&_id=x":                                                {fhir.Invalid, "name the types"},
 	} {
 		types, query, _ := strings.Cut(query, "?")
