@@ -41,7 +41,8 @@ type Archive interface {
 
 	// Import writes versions as they are, durably: key, version, lastUpdated,
 	// method, compartments and bytes. Versions of one resource come in order
-	// and without a gap. What is there already is left alone, so a batch can
+	// and without a gap; the first one need not be version 1, because those before
+	// it may have been erased. What is there already is left alone, so a batch can
 	// come again. The error is Conflict if another version is there under the
 	// same number, Invalid for a gap or a body without its stamps, TooLarge for
 	// what is beyond the limits. The place of the last version is remembered.

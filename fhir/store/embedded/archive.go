@@ -375,7 +375,7 @@ func (in *importer) add(v *store.Version) error {
 	}
 	// What was erased from the front of the source is not missed.
 	if v.Version != top.version+1 && top.version > 0 {
-		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one", v.Version, v.Key, top.version)
+		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one, or has removed it since the copy began; copy into a new store", v.Version, v.Key, top.version)
 	}
 	if before, err := in.row(top, top.version); err != nil {
 		return err

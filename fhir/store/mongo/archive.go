@@ -267,7 +267,7 @@ func (in *importer) add(v *store.Version, c *change) error {
 	case v.Version <= tip.version:
 		return in.compare(v, c, in.known[id])
 	case tip.version > 0 && v.Version != tip.version+1:
-		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one", v.Version, v.Key, tip.version)
+		return fhir.Errorf(fhir.Invalid, "version %d of %s comes behind version %d: the source lacks one, or has removed it since the copy began; copy into a new store", v.Version, v.Key, tip.version)
 	}
 	t := in.now.Now + 1
 	if tip.version > 0 {

@@ -262,6 +262,45 @@ var archiveCases = []testCase{
 		c.end()
 		c.equal()
 	}},
+	{"a copy of erased histories begins where they begin", func(f *fixture) {
+		for _, limit := range []int{1, 1000} {
+			c := newCopying(newFixture(f.T, f.open))
+			c.erase("Observation/1", 3)
+			c.erase("Encounter/e", 6)
+			c.erase("Account/9", 1) // what is left is its deletion
+			c.past(put("Encounter/e", "n=5"))
+			c.past(put("Patient/9", "name=a"))
+			c.past(put("Patient/9", "name=b"))
+			c.erase("Patient/9", 1)
+			c.begin()
+			c.rest(store.Place{}, limit)
+			c.rest(store.Place{}, limit) // what comes again is known
+			c.end()
+			c.equal()
+			for name, first := range map[string]int64{"Observation/1": 4, "Encounter/e": 7, "Account/9": 2, "Patient/9": 2} {
+				_, err := c.b.s.ReadVersion(c.Context(), key(name), first-1)
+				c.wantKind(err, fhir.NotFound)
+			}
+			c.b.erase("Encounter/e", 1) // no more than there is
+			if got := c.b.write(put("Patient/9", "name=c"))[0].Version; got != 3 {
+				c.Errorf("version %d behind a copy, want 3", got)
+			}
+		}
+	}},
+	{"what is erased while a copy is under way makes no gap in it", func(f *fixture) {
+		c := newCopying(f)
+		c.begin()
+		c.rest(store.Place{}, 1000)
+		f.clock.add(time.Second)
+		c.past(put("Encounter/e", "n=7"))
+		c.past(put("Encounter/e", "n=8"))
+		c.erase("Encounter/e", 8)
+		err := c.to.Import(f.Context(), c.export(c.begin(), 1000))
+		f.wantKind(err, fhir.Invalid)
+		if got := c.b.read("Encounter/e").Version; got != 7 {
+			f.Errorf("version %d is there, want 7", got)
+		}
+	}},
 	{"writes go on behind a copy", func(f *fixture) {
 		c := newCopying(f)
 		c.begin()
