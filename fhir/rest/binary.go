@@ -46,7 +46,7 @@ func (b *body) binary(id string) (*resource.Node, error) {
 		return root, protect(root, context, err)
 	}
 	name, _, err := mime.ParseMediaType(contentType)
-	if err != nil {
+	if err != nil || !strings.Contains(name, "/") {
 		return nil, fhir.Errorf(fhir.UnsupportedMedia, "Content-Type: %q is not a media type", fhir.Clip(contentType))
 	}
 	media, err := resourceType(contentType)

@@ -3,6 +3,7 @@ package rest
 import (
 	"encoding/base64"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -116,6 +117,7 @@ func TestBinaryWrite(t *testing.T) {
 		{"broken FHIR in XML is not", "POST", "application/fhir+xml", `<Binary`, "", 400, ""},
 		{"another version of FHIR", "POST", "application/fhir+json; fhirVersion=5.0", resourceForm, "", 415, ""},
 		{"no media type", "POST", "nothing at all", "x", "", 415, ""},
+		{"a word that is no media type", "POST", "nonsense", "x", "", 415, ""},
 		{"nothing", "POST", "image/png", "", "", 400, ""},
 		{"too much", "POST", "image/png", strings.Repeat("x", maxRawBinary+1), "", 413, ""},
 		{"as much as there may be", "POST", "image/png", strings.Repeat("x", maxRawBinary), "", 201, `"contentType":"image/png"`},
@@ -224,6 +226,49 @@ func TestBinaryContext(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestEverythingWithAttachments: a record brings along the attachments that the
+// caller could read one by one, and tells nothing of the others.
+func TestEverythingWithAttachments(t *testing.T) {
+	a := newGuarded(t)
+	a.must("PUT", "/Patient/ada", adaV1)
+	a.must("PUT", "/Patient/bea", `{"resourceType":"Patient","id":"bea"}`)
+	attached := ""
+	for id, context := range map[string]string{"own": "Patient/ada", "letter": "DocumentReference/d", "others": "Patient/bea", "plain": ""} {
+		more := ""
+		if context != "" {
+			more = `,"securityContext":{"reference":"` + context + `"}`
+		}
+		a.must("PUT", "/Binary/"+id, binaryOf(id, "text/plain", "secret", more))
+		attached += `,{"attachment":{"url":"Binary/` + id + `"}}`
+	}
+	a.must("PUT", "/DocumentReference/d", `{"resourceType":"DocumentReference","id":"d","status":"current","subject":{"reference":"Patient/ada"},"content":[`+attached[1:]+`]}`)
+	for scopes, want := range map[string]string{
+		"system/*.rs":             "Binary/letter Binary/others Binary/own Binary/plain",
+		"patient/*.rs":            "Binary/letter Binary/own",
+		"patient/*.rs user/*.cud": "Binary/letter Binary/own",
+		"user/Binary.rs user/Patient.rs user/DocumentReference.rs": "Binary/letter Binary/others Binary/own Binary/plain",
+		"patient/Patient.rs patient/DocumentReference.rs":          "",
+		"patient/Patient.rs patient/Binary.rs":                     "",
+	} {
+		for _, count := range []string{"", "?_count=1", "?_type=DocumentReference,Binary", "?_type=Binary"} {
+			var got []string
+			for next := "/Patient/ada/$everything" + count; next != ""; {
+				page := searchsetOf(t, a.as(scopes, call{"GET", next, nil, ""}).Body.Bytes())
+				for _, url := range page.urls("") {
+					if strings.HasPrefix(url, "Binary/") {
+						got = append(got, url)
+					}
+				}
+				next = page.next()
+			}
+			slices.Sort(got)
+			if strings.Join(got, " ") != want {
+				t.Errorf("%s%s: %v, want %s", scopes, count, got, want)
+			}
+		}
 	}
 }
 

@@ -77,7 +77,10 @@ func (b *body) decode(data []byte, xml bool) (*resource.Node, error) {
 	if err != nil {
 		return nil, err
 	}
-	if root.Kind != resource.Object {
+	switch {
+	case root.Kind == resource.Array && b.in.Method == http.MethodPatch:
+		return nil, fhir.Errorf(fhir.Invalid, "a JSON Patch is sent with Content-Type: %s", jsonPatchMedia)
+	case root.Kind != resource.Object:
 		return nil, fhir.Errorf(fhir.Invalid, "a resource is a JSON object")
 	}
 	if root.Str("resourceType") != "Bundle" && len(data) > 4*store.MaxResourceBytes {

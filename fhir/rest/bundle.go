@@ -122,6 +122,7 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 		}
 	}
 	body := n.Get("resource")
+	req.bodiless = body == nil
 	if row.Write == nil && !row.takesParameters() || method == "DELETE" {
 		if body != nil {
 			return invalid("structure", where+".resource", "such a request has no resource")
@@ -135,7 +136,6 @@ func (s *Server) entry(r *request, e *entry, n *resource.Node) error {
 		return invalid("structure", where+".resource", "a resource is a JSON object")
 	}
 	req.body = func() (*resource.Node, error) { return body, nil }
-	req.bodiless = body == nil
 	req.patch = func() (*resource.Node, error) { return patchOf(body) }
 	return nil
 }

@@ -133,8 +133,33 @@ func (c *companions) write(ctx context.Context, b *searchset, write func([]byte)
 func (c *companions) gather(ctx context.Context, keys []fhir.Key) ([]*fhir.Resource, error) {
 	ctx, cancel := context.WithTimeout(ctx, c.rec.server.Limits.Timeout)
 	defer cancel()
-	found, _, err := c.rec.server.Store.Gather(ctx, store.GatherQuery{Keys: keys, Limit: gatherKeys, Scope: c.rec.r.access.Scope(search.CanRead)})
-	return found, err
+	s, access := c.rec.server, c.rec.r.access
+	scope := access.Scope(search.CanRead)
+	found, _, err := s.Store.Gather(ctx, store.GatherQuery{Keys: keys, Limit: gatherKeys, Scope: scope})
+	if err != nil {
+		return nil, err
+	}
+	// What guards a Binary is not in the index: those are read one by one.
+	for _, key := range keys {
+		if !locked(scope, key) {
+			continue
+		}
+		res, err := s.Store.Read(ctx, key)
+		switch {
+		case err != nil && unlessAbsent(err) == nil:
+			continue
+		case err != nil:
+			return nil, err
+		}
+		ok, err := s.sees(ctx, access, res)
+		if err != nil {
+			return nil, err
+		}
+		if ok && !res.Deleted() {
+			found = append(found, res)
+		}
+	}
+	return found, nil
 }
 
 // flush writes what has gathered, if it is more than some bytes.

@@ -38,7 +38,7 @@ func (s *Server) lastN(r *request, in *inputs) (*answer, error) {
 	q := req.Query
 	q.Sort, q.Cursor, q.Count, q.Total = nil, "", queryPage, search.TotalNone
 	q.Identity += "|lastn"
-	groups := newLastGroups(max(most, 1))
+	groups := newLastGroups(max(most, 1), s.basePrefix)
 	for looked := 0; ; {
 		page, err := s.Store.Search(r.ctx, r.access.Narrow(q))
 		if err != nil {
@@ -114,10 +114,11 @@ func lastQuery(in *inputs) (string, error) {
 	return strings.Join(parts, "&"), nil
 }
 
-// lastGroups are observations by code. Codes that stand together in one
+// lastGroups are observations by subject and code. Codes that stand together in one
 // observation are the same, and so is what is the same as either of them.
 type lastGroups struct {
 	most   int
+	base   string            // of the server's own references
 	parent map[string]string // of each code another one of its group, at last itself
 	groups map[string][]latest
 }
@@ -128,8 +129,8 @@ type latest struct {
 	when time.Time // zero if it has none
 }
 
-func newLastGroups(most int) *lastGroups {
-	return &lastGroups{most: most, parent: make(map[string]string), groups: make(map[string][]latest)}
+func newLastGroups(most int, base string) *lastGroups {
+	return &lastGroups{most: most, base: base, parent: make(map[string]string), groups: make(map[string][]latest)}
 }
 
 // root returns the code that stands for a group.
@@ -147,6 +148,13 @@ func (g *lastGroups) root(code string) string {
 // add puts an observation into the group of its codes.
 func (g *lastGroups) add(root *resource.Node, res *fhir.Resource) {
 	codes := codesOf(root.Get("code"))
+	// What was measured on one patient is not the newest of another.
+	if subject := root.Path("subject", "reference"); subject != nil {
+		key, _, _ := strings.Cut(strings.TrimPrefix(subject.Text, g.base), "/_history/")
+		for i := range codes {
+			codes[i] += " of " + key
+		}
+	}
 	first := g.root(codes[0])
 	for _, code := range codes[1:] {
 		if other := g.root(code); other != first {

@@ -75,6 +75,22 @@ func TestLastNGroups(t *testing.T) {
 	}
 }
 
+// TestLastNOfSeveral: each subject has its own newest ones, however it is named.
+func TestLastNOfSeveral(t *testing.T) {
+	a := newAPI(t)
+	a.must("PUT", "/Patient/ada", adaV1)
+	a.must("PUT", "/Patient/bea", `{"resourceType":"Patient","id":"bea"}`)
+	for id, o := range map[string][2]string{
+		"a1": {"Patient/ada", "2025-01-01"}, "a2": {testBase + "/Patient/ada", "2025-01-02"}, "b1": {"Patient/bea", "2025-01-03"}, "b2": {"Patient/bea", "2025-01-04"},
+	} {
+		a.must("PUT", "/Observation/"+id, strings.Replace(coded(id, date(o[1]), "a"), "Patient/ada", o[0], 1))
+	}
+	rec := a.must("GET", "/Observation/$lastn?patient=ada,bea&code=a", "")
+	if got := strings.Join(searchsetOf(t, rec.Body.Bytes()).urls("match"), " "); got != "Observation/b2 Observation/a2" {
+		t.Errorf("%s, want the newest of each", got)
+	}
+}
+
 // TestLastNManyOfOneGroup: what is thrown away on the way is never among the last.
 func TestLastNManyOfOneGroup(t *testing.T) {
 	a := newAPI(t)

@@ -238,6 +238,45 @@ func TestOperationsInBundles(t *testing.T) {
 	)
 	rec := a.do(call{"POST", "", nil, body})
 	check(t, rec, http.StatusOK, nil, "operations/bundle.json")
+
+	rec = a.do(call{"POST", "", nil, bundleOf("batch", // with POST, but without parameters
+		entryOf("", "POST", "Patient/ada/$everything?_type=Condition", ""),
+		entryOf("", "POST", "Patient/ada/$validate?mode=delete", ""),
+		entryOf("", "POST", "Patient/ada/$validate", ""),
+		entryOf("", "POST", "Patient/ada/$meta-add", ""),
+	)})
+	check(t, rec, http.StatusOK, nil, "operations/bundle-bodiless.json")
+}
+
+// TestOperationsFailTransactions: a transaction fails if one of its operations
+// does, but not because it is about what the transaction writes.
+func TestOperationsFailTransactions(t *testing.T) {
+	entry := entryOf("", "PUT", "Patient/new", `{"resourceType":"Patient","id":"new"}`)
+	tests := []struct {
+		name, entry string
+		status      int
+	}{
+		{"of nobody", entryOf("", "GET", "Patient/nobody/$everything", ""), 404},
+		{"with an unknown parameter", entryOf("", "GET", "Patient/ada/$everything?nmae=x", ""), 400},
+		{"without what it needs", entryOf("", "GET", "Observation/$lastn?code=a", ""), 400},
+		{"of what is deleted here", entryOf("", "DELETE", "Patient/bea", "") + "," + entryOf("", "GET", "Patient/bea/$meta", ""), 410},
+		{"of what is written here", entryOf("", "GET", "Patient/new/$everything", ""), 200},
+		{"that finds nothing wrong", entryOf("", "GET", "Patient/ada/$meta", ""), 200},
+		{"that finds something wrong", entryOf("", "POST", "Patient/$validate", `{"resourceType":"Patient","gender":"boy"}`), 200},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			a := newAPI(t)
+			a.chart()
+			rec := a.do(call{"POST", "", nil, bundleOf("transaction", entry, test.entry)})
+			if rec.Code != test.status {
+				t.Fatalf("status %d, want %d: %s", rec.Code, test.status, rec.Body)
+			}
+			if stored := a.do(call{"GET", "/Patient/new", nil, ""}).Code == 200; stored != (test.status == 200) {
+				t.Errorf("status %d, stored: %v", rec.Code, stored)
+			}
+		})
+	}
 }
 
 // TestClinicalDates: each is a search parameter of that type, of the type date.

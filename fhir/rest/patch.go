@@ -278,7 +278,7 @@ func prune(n *resource.Node) {
 		if strings.HasPrefix(f.Name, "_") {
 			// An item stands for the primitive beside it: it cannot go alone.
 			for j := range f.Node.Items {
-				if hollow(&f.Node.Items[j]) {
+				if prune(&f.Node.Items[j]); hollow(&f.Node.Items[j]) {
 					f.Node.Items[j] = resource.Node{}
 				}
 			}

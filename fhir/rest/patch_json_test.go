@@ -25,6 +25,9 @@ func TestJSONPatch(t *testing.T) {
 		{"remove a member", patient(`"active":true,"gender":"male"`), `[{"op":"remove","path":"/active"}]`, patient(`"gender":"male"`)},
 		{"remove from a list", patient(identifiers("1", "2")), `[{"op":"remove","path":"/identifier/0"}]`, patient(identifiers("2"))},
 		{"what a removal empties goes", patient(`"name":[{"given":["A"]}]`), `[{"op":"remove","path":"/name/0/given/0"}]`, patient("")},
+		{"what is emptied beside a primitive leaves the others theirs", patient(`"name":[{"given":["A","B"],"_given":[` + extended("e0") + `,` + extended("e1") + `]}]`),
+			`[{"op":"remove","path":"/name/0/_given/0/extension/0"}]`, patient(`"name":[{"given":["A","B"],"_given":[null,` + extended("e1") + `]}]`)},
+		{"nothing is left beside primitives", patient(`"name":[{"given":["A"],"_given":[` + extended("e0") + `]}]`), `[{"op":"remove","path":"/name/0/_given/0/extension/0"}]`, patient(`"name":[{"given":["A"]}]`)},
 		{"a list emptied may be filled again", patient(`"name":[{"family":"A"}]`), `[{"op":"remove","path":"/name/0"},{"op":"add","path":"/name/-","value":{"family":"B"}}]`, patient(`"name":[{"family":"B"}]`)},
 		{"replace", patient(`"gender":"male"`), `[{"op":"replace","path":"/gender","value":"other"}]`, patient(`"gender":"other"`)},
 		{"move a member", patient(`"name":[{"family":"A"},{"given":["B"]}]`), `[{"op":"move","from":"/name/1/given","path":"/name/0/given"}]`, patient(`"name":[{"family":"A","given":["B"]}]`)},
@@ -50,6 +53,11 @@ func TestJSONPatch(t *testing.T) {
 			}
 		})
 	}
+}
+
+// extended is what stands beside a primitive that has an extension.
+func extended(value string) string {
+	return `{"extension":[{"url":"http://example.org/x","valueString":"` + value + `"}]}`
 }
 
 func TestJSONPatchErrors(t *testing.T) {

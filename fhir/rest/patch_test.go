@@ -50,6 +50,7 @@ func TestPatch(t *testing.T) {
 		{"a member twice", call{"PATCH", "/Patient/ada", []string{jsonPatchHeader}, `[{"op":"add","path":"/name/0","value":{"family":"A","family":"B"}}]`}, 400, nil, "twice.json"},
 		{"no json", call{"PATCH", "/Patient/ada", []string{jsonPatchHeader}, `[`}, 400, nil, "syntax.json"},
 		{"an object as json patch", call{"PATCH", "/Patient/ada", []string{jsonPatchHeader}, `{}`}, 400, nil, "object.json"},
+		{"a json patch as json", call{"PATCH", "/Patient/ada", []string{"Content-Type: application/json"}, gender}, 400, nil, "media.json"},
 		{"no body", call{"PATCH", "/Patient/ada", []string{jsonPatchHeader}, ``}, 400, nil, "empty.json"},
 		{"a resource", call{"PATCH", "/Patient/ada", nil, adaV2}, 400, nil, "resource.json"},
 		{"a merge patch", call{"PATCH", "/Patient/ada", []string{"Content-Type: application/merge-patch+json"}, `{}`}, 415, []string{"Accept-Patch: " + patchFormats}, "merge.json"},
