@@ -26,7 +26,8 @@ import (
 // that none is there in part, and that all tables agree.
 //
 // Writer w's write n replaces Patient/w (so its version is n), creates
-// Observation/w-n, and deletes Observation/w-(n-3).
+// Observation/w-n, which requires the patient and the observation before it, and
+// deletes Observation/w-(n-3).
 const crashWriters = 4
 
 // textIndexer makes an entry of each word behind "text".
@@ -67,6 +68,10 @@ func crashWrite(w, n int) []store.Change {
 	changes := []store.Change{
 		textChange("Patient", strconv.Itoa(w), fmt.Sprintf("w%d n%d", w, n)),
 		textChange("Observation", fmt.Sprintf("%d-%d", w, n), fmt.Sprintf("w%d o%d %s", w, n, strings.Repeat("x", n%300))),
+	}
+	changes[1].Requires = []fhir.Key{changes[0].Key}
+	if n > 1 {
+		changes[1].Requires = append(changes[1].Requires, fhir.Key{Type: "Observation", ID: fmt.Sprintf("%d-%d", w, n-1)})
 	}
 	if n > 3 {
 		changes = append(changes, store.Change{Key: fhir.Key{Type: "Observation", ID: fmt.Sprintf("%d-%d", w, n-3)}, Method: fhir.Delete})

@@ -3,7 +3,9 @@ package embedded
 import (
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -60,6 +62,21 @@ func worded(x definedIndexer, typ, id string, words ...string) store.Change {
 	return c
 }
 
+// define stores what words are defined, of which one is new.
+func define(t *testing.T, s *Store, changed string, words ...string) definedIndexer {
+	t.Helper()
+	d, err := s.Definitions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	slices.Sort(words)
+	is := definedIndexer{words}
+	c := worded(is, "SearchParameter", "all", words...)
+	c.Revision, c.Redefine = d.Revision, &store.Redefinition{Hash: is.Hash(), Changed: []search.Parameter{{Type: "Patient", Name: changed}}}
+	mustWrite(t, s, c)
+	return is
+}
+
 // TestDefinitionsLastAndAreNotRebuilt: what is stored says by what the index was
 // made, also when a program stops while older resources are being indexed.
 func TestDefinitionsLastAndAreNotRebuilt(t *testing.T) {
@@ -71,20 +88,7 @@ func TestDefinitionsLastAndAreNotRebuilt(t *testing.T) {
 	for i := range many {
 		mustWrite(t, s, worded(definedIndexer{}, "Patient", fmt.Sprint(i), "nick", "eye"))
 	}
-	define := func(changed string, words ...string) definedIndexer {
-		t.Helper()
-		d, err := s.Definitions(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		slices.Sort(words)
-		is := definedIndexer{words}
-		c := worded(is, "SearchParameter", "all", words...)
-		c.Revision, c.Redefine = d.Revision, &store.Redefinition{Hash: is.Hash(), Changed: []search.Parameter{{Type: "Patient", Name: changed}}}
-		mustWrite(t, s, c)
-		return is
-	}
-	nick := define("nick", "nick")
+	nick := define(t, s, "nick", "nick")
 	for range 2 { // two of four batches
 		if more, err := s.reindexSome(t.Context(), nick); err != nil || !more {
 			t.Fatal(more, err)
@@ -102,7 +106,7 @@ func TestDefinitionsLastAndAreNotRebuilt(t *testing.T) {
 		t.Fatal(err)
 	}
 	mustCheck(t, s)
-	both := define("eye", "nick", "eye")
+	both := define(t, s, "eye", "nick", "eye")
 	mustWrite(t, s, worded(both, "Patient", "1", "eye"))
 	if err := s.Reindex(t.Context(), both, nil); err != nil {
 		t.Fatal(err)
@@ -129,4 +133,82 @@ func TestDefinitionsLastAndAreNotRebuilt(t *testing.T) {
 	}
 	mustCheck(t, s)
 	mustClose(t, s)
+}
+
+// TestPowerLossWhileIndexingAndErasing takes the power away while older resources
+// are being indexed and histories erased. What was done stays done, and the rest
+// goes on where it stopped.
+func TestPowerLossWhileIndexingAndErasing(t *testing.T) {
+	const many = 2*reindexChunk + 50
+	for seed := range uint64(6) {
+		rng := rand.New(rand.NewPCG(seed, 3))
+		fs := vfs.NewCrashableMem()
+		opts := Options{FS: fs, Indexer: definedIndexer{}, Customize: customized, OnRebuild: func(int64, int64) { t.Error("a start rebuilt the index") }}
+		s := mustOpen(t, opts)
+		var all []store.Change
+		for i := range many {
+			all = append(all, worded(definedIndexer{}, "Patient", fmt.Sprint(i), "nick"))
+		}
+		for range 3 {
+			mustWrite(t, s, all...)
+		}
+		nick := define(t, s, "nick", "nick")
+		var erased atomic.Int64
+		stop, stopped := make(chan struct{}), make(chan struct{})
+		go func() {
+			defer close(stopped)
+			for i := range many {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if n, err := s.Erase(t.Context(), all[i].Key, 0); err != nil || n != 2 {
+					t.Errorf("erased %d: %v", n, err)
+				}
+				erased.Store(int64(i + 1))
+			}
+		}()
+		var done, acknowledged int64
+		chunks := rng.IntN(2) + 1
+		percent := []int{0, 100, rng.IntN(100)}[rng.IntN(3)]
+		err := s.Reindex(t.Context(), nick, func(now, _ int64) {
+			if chunks--; chunks == 0 {
+				done, acknowledged = now, erased.Load()
+				fs = fs.CrashClone(vfs.CrashCloneCfg{UnsyncedDataPercent: percent, RNG: rng})
+				close(stop)
+			}
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-stopped
+		mustClose(t, s)
+
+		opts.FS = fs
+		s = mustOpen(t, opts)
+		mustCheck(t, s)
+		if d, err := s.Definitions(t.Context()); err != nil || d.Done < done || len(d.Pending) == 0 && d.Done < many {
+			t.Errorf("seed %d: definitions %+v, %v; %d were done", seed, d, err, done)
+		}
+		left := int64(-1) // the first whose history is there
+		for i := range int64(many) {
+			_, err := s.ReadVersion(t.Context(), all[i].Key, 1)
+			gone := fhir.KindOf(err) == fhir.NotFound
+			if err == nil && left < 0 {
+				left = i
+			}
+			if err != nil && !gone || gone && left >= 0 || !gone && i < acknowledged {
+				t.Errorf("seed %d: version 1 of patient %d, of which %d were erased: %v", seed, i, acknowledged, err)
+			}
+		}
+		if err := s.Reindex(t.Context(), nick, nil); err != nil {
+			t.Fatal(err)
+		}
+		mustCheck(t, s)
+		if got := findWord(t, s, "nick", "x"); got != many {
+			t.Errorf("seed %d: %d found, want %d", seed, got, many)
+		}
+		mustClose(t, s)
+	}
 }
