@@ -9,7 +9,8 @@ import (
 
 // Token parameters: https://hl7.org/fhir/R4/search.html#token. Codes and
 // systems match exactly, case included, except that string elements, addresses of
-// mail and phone numbers match in any case.
+// mail and phone numbers match in any case. A code of R4's own, such as a gender,
+// is found in capitals too.
 
 // specialValues is the implicit system of booleans.
 // https://hl7.org/fhir/R4/search.html#token
@@ -129,7 +130,7 @@ func codeRanges(params []*Param, code string) ([]Range, error) {
 	text := false
 	for _, p := range params {
 		truth = truth && p.hasOnly("boolean")
-		text = text || p.has("string") || p.has("ContactPoint")
+		text = text || p.has("string") || p.has("ContactPoint") || p.systemless && p.has("code")
 	}
 	if truth && code != "true" && code != "false" {
 		return nil, fhir.Errorf(fhir.Invalid, "%q is neither true nor false", fhir.Clip(code))

@@ -35,6 +35,11 @@ func referring(typ, param string, others ...string) store.Referring {
 	return store.Referring{Type: typ, Clause: search.RefersTo(param, keys(others...)...)}
 }
 
+// named is the entry of a canonical URL.
+func named(url string) string {
+	return "url=" + string(search.Named(url).Ranges[0].From)
+}
+
 var gatherCases = []testCase{
 	{"Gather gives the resources that are named, once, in the order of types and ids", func(f *fixture) {
 		ward(f)
@@ -51,6 +56,19 @@ var gatherCases = []testCase{
 			referring("Encounter", "subject", "Patient/2"), referring("Unheard", "subject", "Patient/2"), referring("Encounter", "unheard-of", "Patient/1"),
 		}, Limit: 100}, false, "Encounter/2", "Observation/1", "Observation/2", "Observation/3", "Observation/5", "Observation/6", "Observation/9")
 		f.gather(store.GatherQuery{Referring: []store.Referring{{Type: "Observation", Clause: search.Clause{Param: "subject"}}}, Limit: 100}, false)
+	}},
+	{"Gather gives what has a canonical URL, and what refers by one", func(f *fixture) {
+		f.write(
+			put("Questionnaire/1", named("http://a/q"), named("http://a/q|1")), put("Questionnaire/2", named("http://a/q"), named("http://a/q|2")),
+			put("Device/1", named("http://a/q")), put("Questionnaire/3", named("http://a/q2")),
+			put("QuestionnaireResponse/1", "questionnaire=\x52http://a/q\x00"), put("QuestionnaireResponse/2", "questionnaire=\x52http://a/q2\x00"),
+		)
+		f.gather(store.GatherQuery{Referring: []store.Referring{{Type: "Questionnaire", Clause: search.Named("http://a/q")}}, Limit: 100}, false, "Questionnaire/1", "Questionnaire/2")
+		f.gather(store.GatherQuery{Referring: []store.Referring{{Type: "Questionnaire", Clause: search.Named("http://a/q|2", "http://b")}}, Limit: 100}, false, "Questionnaire/2")
+		f.gather(store.GatherQuery{
+			Keys:      keys("Device/1"),
+			Referring: []store.Referring{{Type: "QuestionnaireResponse", Clause: search.RefersToURL("questionnaire", "http://a/q", "http://b")}}, Limit: 100,
+		}, false, "Device/1", "QuestionnaireResponse/1")
 	}},
 	{"what is named and refers too is gathered once", func(f *fixture) {
 		ward(f)
