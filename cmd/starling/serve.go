@@ -72,10 +72,11 @@ func newServer(m *Main, settings *Settings) *server {
 }
 
 // readHeaderTimeout is how long a request's header may take to arrive, and
-// maxHeaderBytes how large it may be: long search URLs fit.
+// maxHeaderBytes how large it may be: what is a little longer than the longest URL
+// that is read still gets an answer that says so.
 const (
 	readHeaderTimeout = 10 * time.Second
-	maxHeaderBytes    = 64 << 10
+	maxHeaderBytes    = 96 << 10
 )
 
 // run starts the server, serves until ctx ends, and stops in order: not ready,
