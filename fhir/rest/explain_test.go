@@ -55,6 +55,8 @@ func TestExplain(t *testing.T) {
 		{"typed", "/Observation?code=1-8&_explain=true", http.StatusOK},
 		{"typed", "/Observation?subject:Patient.active=true&_explain=true", http.StatusForbidden},
 		{"typed", "?_id=a1&_explain=true", http.StatusForbidden},
+		{"typed", "/Observation?code=1-8&_contained=true&_explain=true", http.StatusForbidden},
+		{"typed", "/Observation?code=1-8&_contained=both&_explain=true", http.StatusForbidden},
 	} {
 		if rec := a.do(call{"GET", test.query, []string{"Scopes: " + test.scopes}, ""}); rec.Code != test.status {
 			t.Errorf("%s, %s: status %d, want %d: %s", test.scopes, test.query, rec.Code, test.status, rec.Body)

@@ -120,6 +120,11 @@ func (s *Server) permitSearch(r *request, req *search.Request) error {
 		if err := r.mayExplain(&req.Query); err != nil {
 			return err
 		}
+		if req.Containers != nil {
+			if err := r.mayExplain(req.Containers); err != nil {
+				return err
+			}
+		}
 	}
 	types := req.Query.Types
 	if req.Contained != "" {
