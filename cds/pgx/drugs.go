@@ -23,6 +23,7 @@ type drugTable struct {
 	pretest    map[string]bool        // by drug name
 	tissues    map[string]string      // gene -> "liver" or "blood"
 	warfarin   *warfarinModels
+	gaps       gapList
 	donor      map[string]bool // drugs whose effect depends on donor and recipient
 }
 
@@ -111,6 +112,9 @@ func loadDrugs(fsys fs.FS) (drugTable, error) {
 		return t, err
 	}
 	if t.warfarin, err = loadWarfarin(fsys); err != nil {
+		return t, err
+	}
+	if err := readJSON(fsys, "gaps.json", &t.gaps); err != nil {
 		return t, err
 	}
 	if err := t.loadPretest(fsys); err != nil {

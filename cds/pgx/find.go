@@ -42,7 +42,9 @@ func (k *Knowledge) Find(reports []Report, unread []Unread, patient Patient, now
 	var out []Finding
 	for _, g := range k.genes.list {
 		if c := cases[g]; c != nil {
-			out = append(out, c.conclude())
+			f := c.conclude()
+			f.Notes = append(f.Notes, k.missedNotes(g, &f)...)
+			out = append(out, f)
 		}
 	}
 	return out

@@ -14,8 +14,10 @@ type Knowledge struct {
 	// definitions say how alleles are called from variants, by gene.
 	definitions []*definition
 	windows     map[string]windowTable // by assembly
+	missed      map[string][]missedAlleles
 	// Version names the edition of the knowledge: the newest date of a gene's
-	// table or a guideline's rows, such as "2026-05-11".
+	// table or a guideline's rows, such as "2026-05-11", after the version of the
+	// folder's manifest if it has one: "harbour-3 (2026-05-11)".
 	Version string
 }
 
@@ -51,9 +53,20 @@ func Load(fsys fs.FS) (*Knowledge, error) {
 	for _, assembly := range assemblies {
 		windows[assembly] = newWindows(definitions, assembly)
 	}
+	missed, err := loadMissed(fsys, genes)
+	if err != nil {
+		return nil, err
+	}
 	version := genes.date
 	for _, g := range drugs.guidelines {
 		version = max(version, g.Version)
 	}
-	return &Knowledge{genes: genes, drugs: drugs, definitions: definitions, windows: windows, Version: version}, nil
+	manifest, err := readManifest(fsys)
+	if err != nil {
+		return nil, err
+	}
+	if manifest.Version != "" {
+		version = manifest.Version + " (" + version + ")"
+	}
+	return &Knowledge{genes: genes, drugs: drugs, definitions: definitions, windows: windows, missed: missed, Version: version}, nil
 }
