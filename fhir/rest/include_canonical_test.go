@@ -56,11 +56,13 @@ func TestCanonicalIncludes(t *testing.T) {
 		{"with all other references", "/QuestionnaireResponse?_id=first&_include=*", []string{"Patient/ada", "Questionnaire/one"}},
 		{"all, of one type", "/QuestionnaireResponse?_id=first&_include=QuestionnaireResponse:*:Patient", []string{"Patient/ada"}},
 		{"of any type, but no address of a device", "/Library?_id=uses&_include=Library:depends-on", []string{"Questionnaire/one"}},
-		{"on from what was included", "/Patient?_id=ada&_revinclude=QuestionnaireResponse:subject&_include:iterate=QuestionnaireResponse:questionnaire",
+		{
+			"on from what was included", "/Patient?_id=ada&_revinclude=QuestionnaireResponse:subject&_include:iterate=QuestionnaireResponse:questionnaire",
 			[]string{
 				"Questionnaire/one", "Questionnaire/other", "Questionnaire/two", "QuestionnaireResponse/any", "QuestionnaireResponse/away", "QuestionnaireResponse/first",
 				"QuestionnaireResponse/never", "QuestionnaireResponse/ours", "QuestionnaireResponse/part", "QuestionnaireResponse/relative",
-			}},
+			},
+		},
 		{"back: who names this version, or none", "/Questionnaire?_id=one&" + back, []string{"QuestionnaireResponse/any", "QuestionnaireResponse/first"}},
 		{"back to the other version", "/Questionnaire?_id=two&" + back, []string{"QuestionnaireResponse/any", "QuestionnaireResponse/part"}},
 		{"back by literal references", "/Questionnaire?_id=other&" + back, []string{"QuestionnaireResponse/ours", "QuestionnaireResponse/relative"}},
