@@ -15,7 +15,8 @@ import (
 
 // Operation is a FHIR operation on one patient's genomic results: those of the
 // Genomics Reporting IG that stored results can answer,
-// https://hl7.org/fhir/uv/genomics-reporting/STU3/operations.html.
+// https://hl7.org/fhir/uv/genomics-reporting/STU3/operations.html, and some of
+// ours.
 type Operation struct {
 	Name       string // without '$'
 	Definition string // canonical URL
@@ -24,6 +25,17 @@ type Operation struct {
 	// The answer is a Parameters resource. Errors have the kind Invalid for
 	// parameters that cannot be read and NotFound for a patient that is not there.
 	Handle func(ctx context.Context, records Records, id string, parameters *resource.Node) (*resource.Node, error)
+	// Write is set in place of Handle for an operation that changes the record.
+	Write func(ctx context.Context, store Store, id string, parameters *resource.Node) (*resource.Node, error)
+	// Page, if set, is asked before Handle: it answers a call that wants a page to
+	// read, as its parameters say, and nil to any other.
+	Page func(ctx context.Context, records Records, id string, parameters *resource.Node) (*Page, error)
+}
+
+// Page is an answer that is no resource.
+type Page struct {
+	Media string // with its charset
+	Body  []byte
 }
 
 const operationBase = "http://hl7.org/fhir/uv/genomics-reporting/OperationDefinition/"
@@ -42,6 +54,12 @@ func Operations(config Config) []Operation {
 	add("find-subject-haplotypes", findHaplotypes)
 	add("find-subject-specific-haplotypes", findSpecificHaplotypes)
 	add("find-subject-tx-implications", findTxImplications)
+	list = append(list,
+		Operation{Name: "call-star-alleles", Write: g.callStarAlleles},
+		Operation{Name: "import-vcf", Write: g.importVCF},
+		Operation{Name: "pgx-what-if", Definition: personalBase + "Patient-pgx-what-if", Handle: g.whatIf},
+		Operation{Name: "pgx-report", Definition: personalBase + "Patient-pgx-report", Handle: g.report, Page: g.reportPage},
+	)
 	return list
 }
 
@@ -84,11 +102,7 @@ func (f *finder) handle(ctx context.Context, records Records, id string, paramet
 	if err := find(q); err != nil {
 		return nil, err
 	}
-	fields := []resource.Field{{Name: "resourceType", Node: resource.Text("Parameters")}}
-	if len(q.out) > 0 {
-		fields = append(fields, resource.Field{Name: "parameter", Node: resource.Node{Kind: resource.Array, Items: q.out}})
-	}
-	return &resource.Node{Kind: resource.Object, Fields: fields}, nil
+	return q.answer(), nil
 }
 
 // gather reads the patient's genomic results.
@@ -148,7 +162,7 @@ func (q *question) texts(name string) ([]string, error) {
 		switch {
 		case v == nil:
 			return nil, fhir.Errorf(fhir.Invalid, "the parameter %s has no value", name)
-		case v.Kind == resource.String, v.Kind == resource.Bool:
+		case v.Kind == resource.String, v.Kind == resource.Bool, v.Kind == resource.Number:
 			for text := range strings.SplitSeq(v.Text, ",") {
 				if text = strings.TrimSpace(text); text != "" {
 					list = append(list, text)

@@ -11,7 +11,7 @@ import (
 
 // report starts a report with everything but its value.
 func (g *genomics) report(r *result, symbol string, kind pgx.ReportKind) pgx.Report {
-	report := pgx.Report{Reference: r.ref, Gene: symbol, Kind: kind, Status: g.status(r)}
+	report := pgx.Report{Reference: r.ref, Gene: symbol, Kind: kind, Status: g.status(r), OwnCall: ownCall(r.node)}
 	report.Source, report.Tumour = g.material(r)
 	for _, n := range []*resource.Node{r.node, r.inside, r.report} {
 		if report.Date.IsZero() {

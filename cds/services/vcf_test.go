@@ -47,6 +47,9 @@ func written(t *testing.T, bundle *resource.Node) []string {
 	ids := map[string]string{}
 	for i := range entries {
 		res := entries[i].Get("resource")
+		if entries[i].Get("fullUrl") == nil {
+			continue
+		}
 		ids[entries[i].Str("fullUrl")] = fmt.Sprintf("%s/x%d", res.Str("resourceType"), i)
 	}
 	for i := range entries {

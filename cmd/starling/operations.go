@@ -15,10 +15,14 @@ func genomicOperations(list []services.Operation, api func() *rest.Server) []res
 	var out []rest.Operation
 	for _, op := range list {
 		handle := func(ctx context.Context, call rest.Call) (*resource.Node, error) {
-			return op.Handle(ctx, asCaller{api(), call.Access}, call.ID, call.Parameters)
+			caller := asCaller{api(), call.Access}
+			if op.Write != nil {
+				return op.Write(ctx, caller, call.ID, call.Parameters)
+			}
+			return op.Handle(ctx, caller, call.ID, call.Parameters)
 		}
 		for _, instance := range []bool{false, true} {
-			out = append(out, rest.Operation{Name: op.Name, Type: "Patient", Instance: instance, Definition: op.Definition, As: "search-type", Handle: handle})
+			out = append(out, rest.Operation{Name: op.Name, Type: "Patient", Instance: instance, Definition: op.Definition, As: "search-type", Writes: op.Write != nil, Handle: handle})
 		}
 	}
 	return out
@@ -33,4 +37,9 @@ type asCaller struct {
 // Query answers a FHIR query; see [services.Records].
 func (r asCaller) Query(ctx context.Context, _, query string) (resources [][]byte, complete bool, err error) {
 	return found(ctx, r.api, r.access, query)
+}
+
+// Transact carries out a transaction; see [services.Store].
+func (r asCaller) Transact(ctx context.Context, bundle *resource.Node) (*resource.Node, error) {
+	return r.api.Transact(ctx, r.access, bundle)
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"net/http"
 	"strings"
 	"testing"
@@ -27,6 +28,7 @@ func TestGenomicOperations(t *testing.T) {
 		`"valueCodeableConcept":{"text":"CYP2C19 *1/*2"}}`)
 	own := issuer.Token(claims("patient/*.rs", "patient", "p1"))
 	other := issuer.Token(claims("patient/*.rs", "patient", "p2"))
+	imported := `{"resourceType":"Parameters","parameter":[{"name":"status","valueCode":"final"},{"name":"file","valueBase64Binary":"` + base64.StdEncoding.EncodeToString([]byte(tpmtFile)) + `"}]}`
 	for _, test := range []struct {
 		name, token, method, path, body string
 		code                            int
@@ -38,6 +40,14 @@ func TestGenomicOperations(t *testing.T) {
 		{"one's own", own, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes?genes=CYP2C19", "", 200, `"id":"g1"`},
 		{"somebody else's", other, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes?genes=CYP2C19", "", 404, `"code":"not-found"`},
 		{"somebody who is not there", other, http.MethodGet, "/fhir/Patient/p9/$find-subject-haplotypes?genes=CYP2C19", "", 404, `"code":"not-found"`},
+		{"calling alleles of nothing", system, http.MethodPost, "/fhir/Patient/p1/$call-star-alleles", `{"resourceType":"Parameters"}`, 200, `"resourceType":"Parameters"`},
+		{"importing a file", system, http.MethodPost, "/fhir/Patient/p2/$import-vcf", imported, 200, `{"name":"alleles","valueString":"*1/*3A or *3B/*3C"}`},
+		{"importing it again", system, http.MethodPost, "/fhir/Patient/p2/$import-vcf", imported, 412, "imported for this patient before"},
+		{"calling what was imported", system, http.MethodPost, "/fhir/Patient/p2/$call-star-alleles", `{"resourceType":"Parameters"}`, 200, `{"name":"written","valueInteger":1}`},
+		{"calling it again", system, http.MethodPost, "/fhir/Patient/p2/$call-star-alleles", `{"resourceType":"Parameters"}`, 200, `{"name":"written","valueInteger":1}`},
+		{"one genotype was written", system, http.MethodGet, "/fhir/Observation?patient=p2&code=84413-4&_summary=count", "", 200, `"total":1`},
+		{"who may only read imports nothing", own, http.MethodPost, "/fhir/Patient/p1/$import-vcf", imported, 403, "forbidden"},
+		{"with GET nothing is written", system, http.MethodGet, "/fhir/Patient/p2/$call-star-alleles", "", 405, ""},
 		{"nothing asked", system, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes", "", 400, "the parameter genes is missing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

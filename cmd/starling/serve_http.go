@@ -42,7 +42,7 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 		return nil, err
 	}
 	var api *rest.Server
-	operations := services.Operations(services.Config{Knowledge: knowledge, Clock: s.main.Now})
+	operations := services.Operations(services.Config{Knowledge: knowledge, Clock: s.main.Now, NewID: uuid.NewString})
 	definer, _ := data.(store.Definer)
 	api, err = rest.New(rest.Config{
 		Operations: genomicOperations(operations, func() *rest.Server { return api }),
