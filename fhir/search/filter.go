@@ -262,6 +262,12 @@ func (f *filterCompiler) compare(params []*Param, test *filterNode, typ string) 
 		test = &whole
 	}
 	switch test.compare {
+	case "ss", "sb", "in", "ni":
+		if !slices.ContainsFunc(params, hasCodes) {
+			return Clause{}, fhir.Errorf(fhir.Invalid, "%s has no codes of a code system, which %s is about", p.Name, test.compare)
+		}
+	}
+	switch test.compare {
 	case "ss": // "the value subsumes a concept in the set"
 		return f.modified(params, "below", escapeComma(test.value))
 	case "sb":

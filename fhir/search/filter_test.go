@@ -244,6 +244,7 @@ func TestFilterErrors(t *testing.T) {
 		{`birthdate co 20`, "is not a date", fhir.Invalid},
 		{`gender[name eq x].value eq y`, "character 1: gender is a token parameter: brackets stand behind references only", fhir.Invalid},
 		{`gender gt male`, "cannot be compared with gt", fhir.Invalid},
+		{`_id in http://v.example`, "_id has no codes of a code system, which in is about", fhir.Invalid},
 		{`gender pr maybe`, "true or false", fhir.Invalid},
 		{`birthdate eq ge2013`, "is not a date", fhir.Invalid},
 		{`birthdate po soon`, "is not a date", fhir.Invalid},
