@@ -73,7 +73,15 @@ func (c *migrateCmd) Run(ctx context.Context, m *Main) error {
 		return fmt.Errorf("--from %s: %w", mask(from), err)
 	}
 	defer source.Close() //nolint:errcheck // nothing was written
-	target, err := openArchive(ctx, m, say, storeToOpen{name: to, registry: registry, mustExist: c.VerifyOnly, importing: true})
+	if !c.VerifyOnly {
+		// The copy is indexed by what clients have defined, from its first resource on.
+		if registry, err = definedRegistry(ctx, source, registry); err != nil {
+			return fmt.Errorf("--from %s: %w", mask(from), err)
+		}
+	}
+	target, err := openArchive(ctx, m, say, storeToOpen{
+		name: to, registry: registry, defined: !c.VerifyOnly, mustExist: c.VerifyOnly, importing: true,
+	})
 	if err != nil {
 		return fmt.Errorf("--to %s: %w", mask(to), err)
 	}
@@ -132,6 +140,25 @@ func offlineRegistry(m *Main, base string) (*search.Registry, error) {
 		return nil, fmt.Errorf("search parameters: %w", err)
 	}
 	return registry.WithBase(base), nil
+}
+
+// definedRegistry adds to the search parameters those that a store holds the
+// definitions of.
+func definedRegistry(ctx context.Context, source store.Store, registry *search.Registry) (*search.Registry, error) {
+	q := search.Query{Types: []string{"SearchParameter"}, Count: migrateBatch, Total: search.TotalNone, Identity: "search parameters"}
+	var stored [][]byte
+	for {
+		page, err := source.Search(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for _, res := range page.Resources {
+			stored = append(stored, res.JSON)
+		}
+		if q.Cursor = page.Next; q.Cursor == "" {
+			return registry.WithStored(stored), nil
+		}
+	}
 }
 
 // archive is a store that can be copied.

@@ -42,8 +42,11 @@ func kindOfStore(value string) (storeKind, error) {
 type storeToOpen struct {
 	name     string // a --store value
 	registry *search.Registry
-	clock    func() time.Time
-	log      *slog.Logger
+	// defined says that the registry holds already what the store's own resources
+	// define, and will when all of them are there.
+	defined bool
+	clock   func() time.Time
+	log     *slog.Logger
 	// pageLifetime is how long pages can be followed; 0 is the store's default.
 	pageLifetime time.Duration
 	onRebuild    func(done, total int64)
@@ -116,6 +119,9 @@ func (o storeToOpen) openMongo(ctx context.Context) (store.Store, error) {
 // customize returns what makes index entries, for the search parameters that are
 // stored: those that clients define count too.
 func (o storeToOpen) customize(stored [][]byte) (store.Indexer, error) {
+	if o.defined {
+		return o.registry, nil
+	}
 	return o.registry.WithStored(stored), nil
 }
 
