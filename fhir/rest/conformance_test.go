@@ -137,6 +137,7 @@ CapabilityStatement claims, TestLeaks asks for all of it with random requests of
 		row("`"+name+"`", wordTests[name])
 	}
 	row("`:iterate` of `_include` and `_revinclude`", "rest TestIncludes")
+	row("`_include` and `_revinclude` by canonical URL", "rest TestCanonicalIncludes")
 	row("links `self`, `first`, `previous`, `next`", "rest TestPagesBack")
 	row("scores of matches", "search TestScore")
 	row("`Prefer: handling=lenient`", "rest TestSearch")
