@@ -144,9 +144,9 @@ func (s *Server) historyPage(r *request, h historyAsked) (versions []*fhir.Resou
 // parseHistory reads the parameters of a history.
 func parseHistory(rawQuery string) (h historyAsked, err error) {
 	h.Count = historyCount
-	query, err := url.ParseQuery(rawQuery)
+	query, err := queryValues(rawQuery)
 	if err != nil {
-		return h, fhir.Errorf(fhir.Invalid, "the query of the URL has a broken %%-escape")
+		return h, err
 	}
 	used := make(url.Values)
 	for name, values := range query {

@@ -50,6 +50,8 @@ func TestNegotiation(t *testing.T) {
 		{"_format Turtle", "", "?_format=ttl", 406, ""},
 		{"_format HTML", "", "?_format=html", 406, ""},
 		{"_format of another version", "", "?_format=application/fhir%2Bjson%3BfhirVersion%3D5.0", 406, ""},
+		{"_format with the version, as it is", "", "?_format=application/fhir+xml;fhirVersion=4.0", 200, "application/fhir+xml"},
+		{"_format of another version, as it is", "", "?_format=application/fhir+json;fhirVersion=5.0", 406, ""},
 		{"JSON refused", "application/fhir+json;q=0", "", 406, ""},
 		{"JSON refused, anything else", "application/fhir+json;q=0, */*;q=0.1", "", 200, "application/json"},
 		{"an unreadable weight", "application/json;q=high", "", 200, "application/json"},

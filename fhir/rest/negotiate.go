@@ -101,7 +101,7 @@ func negotiate(r *http.Request) (format, error) {
 	}
 	var query url.Values
 	if r.URL.RawQuery != "" {
-		query, _ = url.ParseQuery(r.URL.RawQuery) // handlers complain about broken ones
+		query, _ = queryValues(r.URL.RawQuery) // handlers complain about broken ones
 	}
 	if value := query.Get("_pretty"); value != "" {
 		pretty, err := strconv.ParseBool(value)

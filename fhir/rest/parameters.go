@@ -34,9 +34,9 @@ const maxInputs = 1000
 
 // queryInputs reads the parameters of a URL, but for those about the format.
 func queryInputs(query string) (*inputs, error) {
-	values, err := url.ParseQuery(query)
+	values, err := queryValues(query)
 	if err != nil {
-		return nil, fhir.Errorf(fhir.Invalid, "the query of the URL has a broken %%-escape")
+		return nil, err
 	}
 	in := &inputs{}
 	for part := range strings.SplitSeq(query, "&") {

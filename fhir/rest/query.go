@@ -101,10 +101,23 @@ func (s *Server) everyPage(r *request, rawQuery string) ([]*fhir.Resource, bool,
 	}
 }
 
+// queryValues reads a raw query, in which a semicolon is a character like any
+// other, as in _format=application/fhir+json;fhirVersion=4.0. The values are there
+// as far as they could be read; the error is Invalid.
+//
+// https://url.spec.whatwg.org/#concept-urlencoded-parser
+func queryValues(rawQuery string) (url.Values, error) {
+	values, err := url.ParseQuery(strings.ReplaceAll(rawQuery, ";", "%3B"))
+	if err != nil {
+		return values, fhir.Errorf(fhir.Invalid, "the query of the URL has a broken %%-escape")
+	}
+	return values, nil
+}
+
 // firstOf returns the first value of a parameter of a raw query, and whether it
 // is there.
 func firstOf(rawQuery, name string) (string, bool) {
-	values, err := url.ParseQuery(rawQuery)
+	values, err := queryValues(rawQuery)
 	if err != nil || len(values[name]) == 0 {
 		return "", false
 	}

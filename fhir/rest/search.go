@@ -2,7 +2,6 @@ package rest
 
 import (
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
@@ -28,7 +27,7 @@ func (s *Server) searchSystem(r *request) (*answer, error) {
 // asksNothing says whether a query has no parameters but those about the
 // format.
 func asksNothing(rawQuery string) bool {
-	query, err := url.ParseQuery(rawQuery)
+	query, err := queryValues(rawQuery)
 	query.Del("_format")
 	query.Del("_pretty")
 	return err == nil && len(query) == 0

@@ -1,7 +1,6 @@
 package rest
 
 import (
-	"net/url"
 	"slices"
 	"strings"
 
@@ -49,9 +48,9 @@ func (s *Server) readView(rawQuery, typ string) (view, error) {
 	if rawQuery == "" {
 		return view{}, nil
 	}
-	query, err := url.ParseQuery(rawQuery)
+	query, err := queryValues(rawQuery)
 	if err != nil {
-		return view{}, fhir.Errorf(fhir.Invalid, "the query of the URL has a broken %%-escape")
+		return view{}, err
 	}
 	var v view
 	for name, values := range query {
