@@ -100,8 +100,13 @@ var reasons = map[state]string{
 // for what the prefetch did not give, if the patient is certain to be ours.
 // drafts are the draft orders, which may refer to more.
 func (s *orderSelect) gather(ctx context.Context, req *cds.Request, patientID string, drafts *resource.Node) *evidence {
+	return s.gatherFrom(ctx, req, patientID, sources(), func(ctx context.Context, ev *evidence) { s.follow(ctx, ev, drafts) })
+}
+
+// gatherFrom collects the evidence of a list of sources, of which the first is
+// the patient. then, if there is one, goes on reading our own store.
+func (s *orderSelect) gatherFrom(ctx context.Context, req *cds.Request, patientID string, list []source, then func(context.Context, *evidence)) *evidence {
 	ev := &evidence{patientID: patientID, byRef: map[string]int{}}
-	list := sources()
 	states := make([]state, len(list))
 	sent := false
 	for i, src := range list {
@@ -127,7 +132,9 @@ func (s *orderSelect) gather(ctx context.Context, req *cds.Request, patientID st
 		if len(open) > 0 {
 			s.askRecords(ctx, ev, list, states, open, missing)
 		}
-		s.follow(ctx, ev, drafts)
+		if then != nil {
+			then(ctx, ev)
+		}
 	} else {
 		for _, i := range open {
 			missing.add(list[i], reasons[states[i]]+why)

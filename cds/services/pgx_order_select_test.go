@@ -20,6 +20,12 @@ import (
 // test if a card had to be mended.
 func post(tb testing.TB, c Config, client *cds.Client, body []byte) (*httptest.ResponseRecorder, cds.Call) {
 	tb.Helper()
+	return postTo(tb, c, client, "pgx-order-select", body)
+}
+
+// postTo is post for any of the services.
+func postTo(tb testing.TB, c Config, client *cds.Client, service string, body []byte) (*httptest.ResponseRecorder, cds.Call) {
+	tb.Helper()
 	var call cds.Call
 	h, err := cds.NewHandler(All(c), cds.Options{
 		NewID: c.NewID, Clock: c.Clock,
@@ -29,7 +35,7 @@ func post(tb testing.TB, c Config, client *cds.Client, body []byte) (*httptest.R
 	if err != nil {
 		tb.Fatal(err)
 	}
-	w := serve(h, "POST", "/cds-services/pgx-order-select", body)
+	w := serve(h, "POST", "/cds-services/"+service, body)
 	for _, fault := range call.Faults {
 		tb.Errorf("the answer had to be mended: %s", fault)
 	}

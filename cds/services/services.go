@@ -65,5 +65,6 @@ func All(config Config) []cds.Service {
 	}
 	return []cds.Service{
 		pgxOrderSelect(config),
+		cardiovascularRisk(config), glucoseMonitoring(config),
 	}
 }
