@@ -235,16 +235,16 @@ func TestEverythingWithAttachments(t *testing.T) {
 	a := newGuarded(t)
 	a.must("PUT", "/Patient/ada", adaV1)
 	a.must("PUT", "/Patient/bea", `{"resourceType":"Patient","id":"bea"}`)
-	attached := ""
+	var attached []string
 	for id, context := range map[string]string{"own": "Patient/ada", "letter": "DocumentReference/d", "others": "Patient/bea", "plain": ""} {
 		more := ""
 		if context != "" {
 			more = `,"securityContext":{"reference":"` + context + `"}`
 		}
 		a.must("PUT", "/Binary/"+id, binaryOf(id, "text/plain", "secret", more))
-		attached += `,{"attachment":{"url":"Binary/` + id + `"}}`
+		attached = append(attached, `{"attachment":{"url":"Binary/`+id+`"}}`)
 	}
-	a.must("PUT", "/DocumentReference/d", `{"resourceType":"DocumentReference","id":"d","status":"current","subject":{"reference":"Patient/ada"},"content":[`+attached[1:]+`]}`)
+	a.must("PUT", "/DocumentReference/d", `{"resourceType":"DocumentReference","id":"d","status":"current","subject":{"reference":"Patient/ada"},"content":[`+strings.Join(attached, ",")+`]}`)
 	for scopes, want := range map[string]string{
 		"system/*.rs":             "Binary/letter Binary/others Binary/own Binary/plain",
 		"patient/*.rs":            "Binary/letter Binary/own",
