@@ -84,6 +84,16 @@ func (k *Knowledge) Catalogue(fsys fs.FS) (*Catalogue, error) {
 	return c, nil
 }
 
+// GuidelineDrugs are the drugs of a guideline; none if there is no such one.
+func (k *Knowledge) GuidelineDrugs(id string) []string {
+	for _, g := range k.drugs.guidelines {
+		if g.ID == id {
+			return slices.Clone(g.Drugs)
+		}
+	}
+	return nil
+}
+
 // definition is a gene's; nil if its alleles are not called from variants.
 func (k *Knowledge) definition(symbol string) *definition {
 	for _, d := range k.definitions {

@@ -1,6 +1,7 @@
 package pgx
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -64,6 +65,9 @@ func (l *gapList) covers(drug string, keys map[string]string, used []int) bool {
 func Check(fsys fs.FS) []Problem {
 	k, err := Load(fsys)
 	if err != nil {
+		if broken := (*fs.PathError)(nil); errors.As(err, &broken) {
+			return []Problem{{File: broken.Path, Text: broken.Err.Error()}}
+		}
 		file, text, located := strings.Cut(err.Error(), ": ")
 		if !located || !strings.Contains(file, ".") {
 			file, text = ".", err.Error()

@@ -45,6 +45,9 @@ type Settings struct {
 	OffDrug  []string `group:"Advice" placeholder:"DRUG" help:"A drug that gets no cards, by its ingredient's name; several with commas."`
 	Severity []string `group:"Advice" placeholder:"NAME=LEVEL" help:"Indicator of all cards of a drug or of one rule: codeine=info, clopidogrel-acs-pci-3=critical; several with commas."`
 
+	Knowledge    string `group:"Advice" placeholder:"FOLDER" help:"Folder with knowledge to use instead of the built-in, signed with starling knowledge sign."`
+	KnowledgeKey string `group:"Advice" placeholder:"FILE" help:"Public key that the folder of --knowledge must be signed with."`
+
 	Issuer            []string      `group:"Security" placeholder:"URL" help:"An OpenID provider whose tokens are taken, by the URL its tokens have as iss; several with commas. https, or http on this machine."`
 	Audience          []string      `group:"Security" placeholder:"NAME" help:"Whom tokens must be meant for (aud), such as this server's base URL; several with commas: one must be in the token."`
 	TokenAlgorithm    []string      `group:"Security" default:"RS256,RS384,RS512,PS256,PS384,PS512,ES256,ES384,ES512,EdDSA" help:"Signature algorithms that tokens may have."`
@@ -100,6 +103,9 @@ func (s *Settings) check() error {
 	}
 	if s.DrainDelay < 0 || s.SlowQuery < 0 {
 		return usageError("--drain-delay and --slow-query must not be negative")
+	}
+	if (s.Knowledge == "") != (s.KnowledgeKey == "") {
+		return usageError("--knowledge and --knowledge-key belong together: a folder is used only if it is signed with the key")
 	}
 	if s.BodyLimit <= 0 || s.MemoryLimit < 0 {
 		return usageError("--body-limit must be more than zero, --memory-limit not less")

@@ -314,7 +314,7 @@ Results go to standard output, everything else to standard error. Exit codes:
 
 SIGINT and SIGTERM stop a command in order; a second one ends it at once.
 `)
-	for _, command := range []string{"", "serve", "demo", "load", "migrate", "check", "token inspect", "ping", "config", "version"} {
+	for _, command := range []string{"", "serve", "demo", "load", "vcf", "knowledge list", "knowledge show", "knowledge check", "knowledge diff", "knowledge export", "knowledge keygen", "knowledge sign", "migrate", "check", "token inspect", "ping", "config", "version"} {
 		m, stdout, stderr := testMain()
 		if code := m.Run(t.Context(), append([]string{"help"}, strings.Fields(command)...)); code != exitOK || stderr.Len() > 0 {
 			t.Fatalf("help %s: exit code %d, %s", command, code, stderr)

@@ -1,8 +1,8 @@
 // Command starling is a FHIR R4 server that answers CDS Hooks calls with
 // pharmacogenomic advice, and the tools around it.
 //
-// Every subcommand is a file: serve.go, demo.go, load.go, vcf.go, migrate.go, check.go,
-// token.go, ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
+// Every subcommand is a file: serve.go, demo.go, load.go, vcf.go, knowledge.go, migrate.go,
+// check.go, token.go, ping.go, config.go, version.go. Start with [Main.Run]; serve.go wires the server together.
 package main
 
 import (
@@ -62,16 +62,17 @@ type Main struct {
 
 // cli is the command line. A subcommand's Run gets *Main and the context.
 type cli struct {
-	Serve   serveCmd   `cmd:"" help:"Serve the FHIR API and the CDS Hooks services."`
-	Demo    demoCmd    `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
-	Load    loadCmd    `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
-	VCF     vcfCmd     `cmd:"" name:"vcf" help:"Call a patient's star alleles from a VCF file, and write it into a running server."`
-	Migrate migrateCmd `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
-	Check   checkCmd   `cmd:"" help:"Check a store, and mend what can be made anew."`
-	Token   tokenCmd   `cmd:"" help:"Look at the tokens that a server is sent."`
-	Ping    pingCmd    `cmd:"" help:"Ask a running server whether it is ready."`
-	Config  configCmd  `cmd:"" help:"Print the settings that serve would run with, and what it would refuse of them."`
-	Version versionCmd `cmd:"" help:"Print the version."`
+	Serve     serveCmd     `cmd:"" help:"Serve the FHIR API and the CDS Hooks services."`
+	Demo      demoCmd      `cmd:"" help:"Serve the example patients, show a medication card, and keep serving."`
+	Load      loadCmd      `cmd:"" help:"Load bundles, resources and NDJSON files into a running server."`
+	VCF       vcfCmd       `cmd:"" name:"vcf" help:"Call a patient's star alleles from a VCF file, and write it into a running server."`
+	Knowledge knowledgeCmd `cmd:"" help:"Look after the genes, guidelines and drugs that advice is made from."`
+	Migrate   migrateCmd   `cmd:"" help:"Copy a store into another one, of its own kind or the other, with all history."`
+	Check     checkCmd     `cmd:"" help:"Check a store, and mend what can be made anew."`
+	Token     tokenCmd     `cmd:"" help:"Look at the tokens that a server is sent."`
+	Ping      pingCmd      `cmd:"" help:"Ask a running server whether it is ready."`
+	Config    configCmd    `cmd:"" help:"Print the settings that serve would run with, and what it would refuse of them."`
+	Version   versionCmd   `cmd:"" help:"Print the version."`
 }
 
 // helpAsked carries an exit out of kong's parser, which prints help and then

@@ -264,9 +264,16 @@ func (s *server) open(ctx context.Context, background *errgroup.Group) (closeSto
 		return nil
 	})
 	group.Go(func() (err error) {
-		if knowledge, err = pgx.Load(pgx.Files()); err != nil {
+		files := pgx.Files()
+		if s.settings.Knowledge != "" {
+			if files, err = signedKnowledge(s.settings.Knowledge, s.settings.KnowledgeKey); err != nil {
+				return fmt.Errorf("--knowledge: %w", err)
+			}
+		}
+		if knowledge, err = pgx.Load(files); err != nil {
 			return fmt.Errorf("knowledge: %w", err)
 		}
+		s.log.Info("knowledge", "version", knowledge.Version, "folder", s.settings.Knowledge)
 		return nil
 	})
 	if err := group.Wait(); err != nil {

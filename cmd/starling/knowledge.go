@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/starling-fhir/starling/cds/pgx"
+)
+
+type knowledgeCmd struct {
+	List   knowledgeListCmd   `cmd:"" help:"List the files, genes, guidelines and drugs of the knowledge."`
+	Show   knowledgeShowCmd   `cmd:"" help:"Show all of a gene, drug, guideline or row."`
+	Check  knowledgeCheckCmd  `cmd:"" help:"Look the knowledge over: gaps, overlaps, sources."`
+	Diff   knowledgeDiffCmd   `cmd:"" help:"Say what differs between two editions, and whose advice that changes."`
+	Export knowledgeExportCmd `cmd:"" help:"Write the built-in knowledge into a folder."`
+	Sign   knowledgeSignCmd   `cmd:"" help:"Sign a folder of knowledge for serve --knowledge."`
+	Keygen knowledgeKeygenCmd `cmd:"" help:"Make a pair of keys to sign knowledge with."`
+}
+
+// builtIn names the knowledge of the program where a folder may stand.
+const builtIn = "built-in"
+
+// knowledgeAt is the knowledge of a folder, or the built-in.
+func knowledgeAt(name string) (fs.FS, error) {
+	if name == builtIn {
+		return pgx.Files(), nil
+	}
+	info, err := os.Stat(name)
+	switch {
+	case err != nil:
+		return nil, usageError("%w", err)
+	case !info.IsDir():
+		return nil, usageError("%s is not a folder", name)
+	}
+	return os.DirFS(name), nil
+}
+
+// loadKnowledge loads the knowledge of a folder, or the built-in.
+func loadKnowledge(name string) (*pgx.Knowledge, fs.FS, error) {
+	fsys, err := knowledgeAt(name)
+	if err != nil {
+		return nil, nil, err
+	}
+	k, err := pgx.Load(fsys)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return k, fsys, nil
+}
+
+// printJSON writes a value for other programs.
+func (m *Main) printJSON(v any) error {
+	enc := json.NewEncoder(m.Stdout)
+	enc.SetEscapeHTML(false)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}
+
+type knowledgeListCmd struct {
+	Folder string `arg:"" optional:"" default:"built-in" help:"Folder of the knowledge; built-in is the program's own."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Run prints the lists.
+func (l *knowledgeListCmd) Run(m *Main) error {
+	k, fsys, err := loadKnowledge(l.Folder)
+	if err != nil {
+		return err
+	}
+	c, err := k.Catalogue(fsys)
+	if err != nil {
+		return err
+	}
+	if l.JSON {
+		return m.printJSON(c)
+	}
+	fmt.Fprintf(m.Stdout, "knowledge %s\n\n", c.Version)
+	table := tabwriter.NewWriter(m.Stdout, 0, 0, 2, ' ', 0)
+	line := func(cells ...any) {
+		for i, cell := range cells {
+			if i > 0 {
+				fmt.Fprint(table, "\t")
+			}
+			fmt.Fprint(table, cell)
+		}
+		fmt.Fprintln(table)
+	}
+	line("FILE", "ROWS", "VERSION", "DATE", "LICENCE", "SOURCE")
+	for _, f := range c.Files {
+		line(f.Path, f.Rows, dash(f.Version), dash(f.Date), f.Licence, f.Source)
+	}
+	line()
+	line("GENE", "ALLELES", "CALLED", "RULES", "DATE", "BY")
+	for _, g := range c.Genes {
+		line(g.Symbol, g.Alleles, g.Called, g.Rules, g.Date, g.Method)
+	}
+	line()
+	line("GUIDELINE", "ROWS", "VERSION", "GENES", "DRUGS")
+	for _, g := range c.Guidelines {
+		line(g.ID, g.Rows, strings.TrimSpace(g.Version+" "+g.Status), strings.Join(g.Genes, ", "), strings.Join(g.Drugs, ", "))
+	}
+	line()
+	line("DRUG", "ROWS", "PRODUCTS", "RXNORM", "GENES")
+	for _, d := range c.Drugs {
+		line(d.Name, d.Rows, d.Products, dash(d.RxCUI), strings.Join(d.Genes, ", "))
+	}
+	return table.Flush()
+}
+
+func dash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+type knowledgeShowCmd struct {
+	Name   string `arg:"" help:"Symbol of a gene, name of a drug, id of a guideline or of a row, as a card has it."`
+	Folder string `arg:"" optional:"" default:"built-in" help:"Folder of the knowledge; built-in is the program's own."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Help is printed below the flags.
+func (*knowledgeShowCmd) Help() string {
+	return `Examples:
+
+  starling knowledge show CYP2C19
+  starling knowledge show clopidogrel
+  starling knowledge show clopidogrel-acs-pci-2
+
+With a card's row, its genes and this, every card can be followed back to the guideline and the base pair by hand: docs/reference/knowledge.md.`
+}
+
+// Run prints all of one thing: the facts as they stand in the files.
+func (s *knowledgeShowCmd) Run(m *Main) error {
+	k, fsys, err := loadKnowledge(s.Folder)
+	if err != nil {
+		return err
+	}
+	e, err := k.Show(fsys, s.Name)
+	switch {
+	case errors.Is(err, pgx.ErrNotKnown):
+		return usageError("%q: %w; starling knowledge list has the names", s.Name, err)
+	case err != nil:
+		return err
+	case s.JSON:
+		return m.printJSON(e)
+	}
+	fmt.Fprintf(m.Stdout, "%s %s, knowledge %s\n", e.Kind, e.Name, e.Version)
+	part := func(title string, text []byte) {
+		if text = bytes.TrimSpace(text); len(text) > 0 {
+			fmt.Fprintf(m.Stdout, "\n%s:\n%s\n", title, text)
+		}
+	}
+	part("alleles and rules", e.Gene)
+	part("positions by which alleles are called", e.Definition)
+	for _, missed := range e.Missed {
+		part("common in some populations", missed)
+	}
+	part("drugs whose rows ask for it", []byte(strings.Join(e.Drugs, ", ")))
+	part("drug", e.Drug)
+	if e.Kind == "drug" {
+		fmt.Fprintf(m.Stdout, "\na test is advised before the first order: %s\n", map[bool]string{true: "yes", false: "no"}[e.Pretest])
+		part("products", []byte(strings.Join(e.Products, "\n")))
+	}
+	for _, g := range e.Guidelines {
+		fmt.Fprintf(m.Stdout, "\n%s (%s), %s\n%s\n", g.Label, g.ID, strings.TrimSpace(g.Version+" "+g.Status), g.URL)
+		for _, c := range g.Citations {
+			fmt.Fprintln(m.Stdout, "  "+c)
+		}
+		for _, p := range g.Populations {
+			fmt.Fprintf(m.Stdout, "  population %s\n", p)
+		}
+		for _, r := range g.Rows {
+			fmt.Fprintf(m.Stdout, "\n  %s: %s\n  %s\n", r.ID, r.Text, r.Row)
+		}
+	}
+	return nil
+}
+
+type knowledgeCheckCmd struct {
+	Folder string `arg:"" optional:"" default:"built-in" help:"Folder of the knowledge; built-in is the program's own."`
+	JSON   bool   `name:"json" help:"Print JSON."`
+}
+
+// Help is printed below the flags.
+func (*knowledgeCheckCmd) Help() string {
+	return `Every result a gene can have must be met by exactly one row of each drug and population, every drug have products, every row cite a publication or a label, every file name its source and licence. What is known to be missing stands in gaps.json of the folder.
+Exit codes: 0 nothing is wrong, 1 something is, 2 usage.`
+}
+
+// Run prints what is wrong, a line each.
+func (c *knowledgeCheckCmd) Run(m *Main) error {
+	fsys, err := knowledgeAt(c.Folder)
+	if err != nil {
+		return err
+	}
+	problems := pgx.Check(fsys)
+	if c.JSON {
+		if problems == nil {
+			problems = []pgx.Problem{}
+		}
+		if err := m.printJSON(problems); err != nil {
+			return err
+		}
+	} else {
+		for _, p := range problems {
+			fmt.Fprintln(m.Stdout, p)
+		}
+	}
+	if len(problems) > 0 {
+		return &exitError{code: exitFailed, err: fmt.Errorf("%s: %s", c.Folder, plural(int64(len(problems)), "problem"))}
+	}
+	if !c.JSON {
+		fmt.Fprintln(m.Stdout, "nothing is wrong")
+	}
+	return nil
+}
+
+type knowledgeExportCmd struct {
+	Folder string `arg:"" help:"Folder to write into; it must not be there, or be empty."`
+}
+
+// Run writes the built-in knowledge.
+func (e *knowledgeExportCmd) Run(m *Main) error {
+	if entries, err := os.ReadDir(e.Folder); err == nil && len(entries) > 0 {
+		return usageError("%s is not empty", e.Folder)
+	}
+	if err := os.CopyFS(e.Folder, pgx.Files()); err != nil {
+		return err
+	}
+	fmt.Fprintf(m.Stdout, "the built-in knowledge was written to %s\n", e.Folder)
+	return nil
+}
