@@ -87,6 +87,10 @@ type measurement struct {
 	problem string // why it cannot be used; "" if it can
 }
 
+// sameValue is how far, as a share, two values of one time may differ to be one
+// that was sent in two units and rounded.
+const sameValue = 0.01
+
 // newest returns the newest of a list; it is nil if the list is empty. Undated
 // values are the oldest. Two different values of one time are a problem.
 func newest(list []measurement) *measurement {
@@ -96,7 +100,7 @@ func newest(list []measurement) *measurement {
 		switch {
 		case best == nil || m.date.After(best.date):
 			best = m
-		case m.date.Equal(best.date) && (m.value != best.value || m.problem != best.problem):
+		case m.date.Equal(best.date) && (math.Abs(m.value-best.value) > sameValue*math.Abs(best.value) || m.problem != best.problem):
 			best = &measurement{date: m.date, ref: min(m.ref, best.ref), problem: "two different values stand at the same time"}
 		case m.date.Equal(best.date) && m.ref < best.ref:
 			best = m

@@ -4,8 +4,10 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/starling-fhir/starling/cds"
 	"github.com/starling-fhir/starling/internal/golden"
@@ -155,5 +157,33 @@ func TestViewJunk(t *testing.T) {
 				t.Errorf("%s: numbers from %s: %s", service, junk, body)
 			}
 		}
+	}
+}
+
+func TestNewest(t *testing.T) {
+	day := func(n int) time.Time { return today.AddDate(0, 0, n) }
+	tests := []struct {
+		name    string
+		list    []measurement
+		ref     string
+		problem bool
+	}{
+		{"the newest", []measurement{{ref: "a", date: day(-2), value: 1}, {ref: "b", date: day(-1), value: 2}}, "b", false},
+		{"undated is the oldest", []measurement{{ref: "a", value: 1}, {ref: "b", date: day(-900), value: 2}}, "b", false},
+		{"one that cannot be used is not replaced", []measurement{{ref: "a", date: day(-2), value: 1}, {ref: "b", date: day(-1), problem: "x"}}, "b", true},
+		{"one value in two units", []measurement{{ref: "b", date: day(0), value: 200}, {ref: "a", date: day(0), value: 5.2 / cholesterolMmol}}, "a", false},
+		{"two values of one time", []measurement{{ref: "b", date: day(0), value: 200}, {ref: "a", date: day(0), value: 210}}, "a", true},
+		{"three values of one time", []measurement{{ref: "b", date: day(0), value: 200}, {ref: "a", date: day(0), value: 210}, {ref: "c", date: day(0), value: 200}}, "a", true},
+	}
+	for _, test := range tests {
+		for range 2 {
+			if got := newest(test.list); got.ref != test.ref || (got.problem != "") != test.problem {
+				t.Errorf("%s: %+v", test.name, got)
+			}
+			slices.Reverse(test.list)
+		}
+	}
+	if newest(nil) != nil {
+		t.Error("something of nothing")
 	}
 }
