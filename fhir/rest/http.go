@@ -264,10 +264,24 @@ func (s *Server) send(c echo.Context, a *answer) error {
 		f.pretty = f.pretty || a.pretty
 		c.Set(formatKey, f)
 	}
+	if a.page != "" {
+		return sendPage(c, a)
+	}
 	if a.stream != nil {
 		return s.stream(c, a)
 	}
 	return respond(c, a.status, a.body)
+}
+
+// sendPage writes a web page. Whatever stands in it, it runs no scripts, loads
+// nothing and is in no frame.
+func sendPage(c echo.Context, a *answer) error {
+	header := c.Response().Header()
+	header.Set(echo.HeaderCacheControl, "no-store")
+	header.Set(echo.HeaderXContentTypeOptions, "nosniff")
+	header.Set(echo.HeaderReferrerPolicy, "no-referrer")
+	header.Set(echo.HeaderContentSecurityPolicy, "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
+	return transmit(c, a.status, a.page, a.body)
 }
 
 // respond sends a body of JSON, or none, in the format the client asked for. The

@@ -125,6 +125,8 @@ type answer struct {
 	pretty bool
 	// located asks for a Location header with the version's URL.
 	located bool
+	// page, if set, is the Content-Type of a body that is no resource.
+	page string
 }
 
 // find returns the row for a method and a path's segments, and the values of

@@ -30,6 +30,16 @@ type Operation struct {
 	As string
 	// Handle carries it out. Its answer is a resource.
 	Handle func(ctx context.Context, call Call) (*resource.Node, error)
+	// Page, if set, is asked first. It answers a call that wants a page to read and
+	// no resource, and nil to any other.
+	Page func(ctx context.Context, call Call) (*Page, error)
+}
+
+// Page is an answer that is no resource: a web page of this server's own, which
+// runs no scripts, is in no frame and loads nothing.
+type Page struct {
+	Media string // with its charset
+	Body  []byte
 }
 
 // Call is one call of an operation.
@@ -109,7 +119,20 @@ func (s *Server) brought(op Operation) []interaction {
 				return nil, err
 			}
 		}
-		out, err := op.Handle(r.ctx, Call{Access: r.access, ID: r.id, Parameters: in.resource()})
+		call := Call{Access: r.access, ID: r.id, Parameters: in.resource()}
+		if op.Page != nil {
+			page, err := op.Page(r.ctx, call)
+			if err != nil {
+				return nil, err
+			}
+			if page != nil && r.entry != nil {
+				return nil, fhir.Errorf(fhir.Invalid, "the operation $%s answers with a page here, which a Bundle cannot hold", op.Name)
+			}
+			if page != nil {
+				return &answer{status: http.StatusOK, body: page.Body, page: page.Media}, nil
+			}
+		}
+		out, err := op.Handle(r.ctx, call)
 		if err != nil {
 			return nil, err
 		}

@@ -194,6 +194,41 @@ func TestBroughtOperations(t *testing.T) {
 	}
 }
 
+// TestPages: an operation may answer a call with a page of this server's own,
+// which no web page around it and no script can use, whatever the format asked
+// for; in a Bundle it cannot.
+func TestPages(t *testing.T) {
+	a := newAPI(t, func(c *Config) {
+		c.Operations = []Operation{{
+			Name: "show", Type: "Patient", As: "search-type",
+			Handle: func(_ context.Context, call Call) (*resource.Node, error) { return call.Parameters, nil },
+			Page: func(_ context.Context, call Call) (*Page, error) {
+				if len(call.Parameters.List("parameter")) == 0 {
+					return nil, nil
+				}
+				return &Page{Media: "text/html; charset=utf-8", Body: []byte("<p>1 &lt; 2</p>")}, nil
+			},
+		}}
+	})
+	for _, query := range []string{"?page=1", "?page=1&_format=xml", "?page=1&_pretty=true"} {
+		rec := a.do(call{"GET", "/Patient/$show" + query, nil, ""})
+		header := rec.Header()
+		if rec.Code != 200 || rec.Body.String() != "<p>1 &lt; 2</p>" || header.Get("Content-Type") != "text/html; charset=utf-8" {
+			t.Errorf("%s: status %d, %s: %s", query, rec.Code, header.Get("Content-Type"), rec.Body)
+		}
+		if !strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'; ") || header.Get("X-Content-Type-Options") != "nosniff" || header.Get("Cache-Control") != "no-store" {
+			t.Errorf("%s: headers %v", query, header)
+		}
+	}
+	if rec := a.do(call{"GET", "/Patient/$show", nil, ""}); rec.Code != 200 || rec.Body.String() != `{"resourceType":"Parameters"}` {
+		t.Errorf("without a page: status %d: %s", rec.Code, rec.Body)
+	}
+	rec := a.do(call{"POST", "", nil, bundleOf("batch", entryOf("", "GET", "Patient/$show?page=1", ""))})
+	if rec.Code != 200 || !strings.Contains(rec.Body.String(), `"status":"400`) || strings.Contains(rec.Body.String(), "<p>") {
+		t.Errorf("in a batch: status %d: %s", rec.Code, rec.Body)
+	}
+}
+
 func TestOperationsThatCannotBeServed(t *testing.T) {
 	handle := func(context.Context, Call) (*resource.Node, error) { return nil, nil }
 	good := Operation{Name: "x", Type: "Patient", As: "read", Handle: handle}
