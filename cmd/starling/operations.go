@@ -21,8 +21,18 @@ func genomicOperations(list []services.Operation, api func() *rest.Server) []res
 			}
 			return op.Handle(ctx, caller, call.ID, call.Parameters)
 		}
+		var page func(context.Context, rest.Call) (*rest.Page, error)
+		if op.Page != nil {
+			page = func(ctx context.Context, call rest.Call) (*rest.Page, error) {
+				p, err := op.Page(ctx, asCaller{api(), call.Access}, call.ID, call.Parameters)
+				if p == nil || err != nil {
+					return nil, err
+				}
+				return &rest.Page{Media: p.Media, Body: p.Body}, nil
+			}
+		}
 		for _, instance := range []bool{false, true} {
-			out = append(out, rest.Operation{Name: op.Name, Type: "Patient", Instance: instance, Definition: op.Definition, As: "search-type", Writes: op.Write != nil, Handle: handle})
+			out = append(out, rest.Operation{Name: op.Name, Type: "Patient", Instance: instance, Definition: op.Definition, As: "search-type", Writes: op.Write != nil, Handle: handle, Page: page})
 		}
 	}
 	return out

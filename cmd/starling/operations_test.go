@@ -48,6 +48,16 @@ func TestGenomicOperations(t *testing.T) {
 		{"one genotype was written", system, http.MethodGet, "/fhir/Observation?patient=p2&code=84413-4&_summary=count", "", 200, `"total":1`},
 		{"who may only read imports nothing", own, http.MethodPost, "/fhir/Patient/p1/$import-vcf", imported, 403, "forbidden"},
 		{"with GET nothing is written", system, http.MethodGet, "/fhir/Patient/p2/$call-star-alleles", "", 405, ""},
+		{"what if with GET", own, http.MethodGet, "/fhir/Patient/p1/$pgx-what-if?drug=clopidogrel&genotype=CYP2C19%20*2/*2", "", 200, `"name":"assumed"`},
+		{"what if with POST", system, http.MethodPost, "/fhir/Patient/p1/$pgx-what-if", `{"resourceType":"Parameters","parameter":[{"name":"drug","valueString":"clopidogrel"}]}`, 200, `"evidence","valueString":"Observation/g1"`},
+		{"what if, of somebody else", other, http.MethodGet, "/fhir/Patient/p1/$pgx-what-if?drug=clopidogrel", "", 404, `"code":"not-found"`},
+		{"what if without a drug", own, http.MethodGet, "/fhir/Patient/p1/$pgx-what-if", "", 400, "the parameter drug is missing"},
+		{"a report", own, http.MethodGet, "/fhir/Patient/p1/$pgx-report", "", 200, `"type":"collection"`},
+		{"a report as a page", own, http.MethodGet, "/fhir/Patient/p1/$pgx-report?format=html", "", 200, "<h1>Pharmacogenomic report</h1>"},
+		{"a card for the wallet", own, http.MethodGet, "/fhir/Patient/p1/$pgx-report?format=wallet", "", 200, "<h1>My medicines and my genes</h1>"},
+		{"a report of somebody else", other, http.MethodGet, "/fhir/Patient/p1/$pgx-report", "", 404, `"code":"not-found"`},
+		{"a page about somebody else", other, http.MethodGet, "/fhir/Patient/p1/$pgx-report?format=html", "", 404, `"code":"not-found"`},
+		{"a report in no format", own, http.MethodGet, "/fhir/Patient/p1/$pgx-report?format=pdf", "", 400, "the parameter format is"},
 		{"nothing asked", system, http.MethodGet, "/fhir/Patient/p1/$find-subject-haplotypes", "", 400, "the parameter genes is missing"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -41,8 +41,12 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	if err != nil {
 		return nil, err
 	}
+	policy, err := knowledge.NewPolicy(s.settings.OffGene, s.settings.OffDrug, s.settings.Severity)
+	if err != nil {
+		return nil, usageError("--off-gene, --off-drug, --severity: %w", err)
+	}
 	var api *rest.Server
-	operations := services.Operations(services.Config{Knowledge: knowledge, Clock: s.main.Now, NewID: uuid.NewString})
+	operations := services.Operations(services.Config{Knowledge: knowledge, Policy: policy, Clock: s.main.Now, NewID: uuid.NewString})
 	definer, _ := data.(store.Definer)
 	api, err = rest.New(rest.Config{
 		Operations: genomicOperations(operations, func() *rest.Server { return api }),
@@ -63,10 +67,6 @@ func (s *server) application(ctx context.Context, data store.Store, registry *se
 	s.api = api
 	if err := s.installProfiles(ctx, api); err != nil {
 		return nil, err
-	}
-	policy, err := knowledge.NewPolicy(s.settings.OffGene, s.settings.OffDrug, s.settings.Severity)
-	if err != nil {
-		return nil, usageError("--off-gene, --off-drug, --severity: %w", err)
 	}
 	own, err := newRecords(api, registry)
 	if err != nil {
