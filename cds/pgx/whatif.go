@@ -70,10 +70,10 @@ func aboutTaking(note string) string {
 	return strings.TrimSuffix(note, " The advice above rests on the genotype alone.")
 }
 
-// GuidelineDrugs lists every drug that a current guideline is about: those of
+// EveryGuidelineDrug lists every drug that a current guideline is about: those of
 // [Knowledge.Coverage], and those whose guideline is no table of rows, such as
 // warfarin.
-func (k *Knowledge) GuidelineDrugs() []DrugCoverage {
+func (k *Knowledge) EveryGuidelineDrug() []DrugCoverage {
 	list := k.Coverage().Drugs
 	for _, d := range k.drugs.drugs {
 		source := k.drugs.guidelineOf(d)

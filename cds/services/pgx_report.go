@@ -85,7 +85,7 @@ func (f *finder) summarise(p *personal) *summaryOf {
 		own := slices.ContainsFunc(finding.Used, func(r pgx.Report) bool { return r.OwnCall })
 		s.genes = append(s.genes, geneSummary{finding, own})
 	}
-	for _, d := range k.GuidelineDrugs() {
+	for _, d := range k.EveryGuidelineDrug() {
 		in := p.input
 		order := pgx.Order{Selected: true, Text: d.Name}
 		if d.RxCUI != "" {

@@ -143,7 +143,7 @@ func (w *whatIf) geneParts(a *pgx.Advice, in *pgx.Input) []resource.Node {
 		}
 	}
 	found, _ := w.finder.config.Knowledge.Ingredients(in.Orders[0].Codes)
-	for _, d := range w.finder.config.Knowledge.GuidelineDrugs() {
+	for _, d := range w.finder.config.Knowledge.EveryGuidelineDrug() {
 		if slices.ContainsFunc(found, func(i pgx.Ingredient) bool { return i.Name == d.Name }) || d.Name == in.Orders[0].Text {
 			for _, g := range d.Genes {
 				genes = once(genes, g)
