@@ -65,6 +65,7 @@ func All(config Config) []cds.Service {
 	}
 	return []cds.Service{
 		pgxOrderSelect(config),
+		oncologyOrderSelect(config),
 		cardiovascularRisk(config), glucoseMonitoring(config),
 	}
 }

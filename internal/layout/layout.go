@@ -62,9 +62,10 @@ func Packages() []Package {
 		{Path: "cds", For: "the CDS Hooks protocol"},
 		{
 			Path: "cds/services", For: "decision-support services",
-			Imports: []string{"fhir", "fhir/resource", "cds", "cds/pgx", "cds/pgx/vcf"},
+			Imports: []string{"fhir", "fhir/resource", "cds", "cds/oncology", "cds/pgx", "cds/pgx/vcf"},
 		},
 		{Path: "cds/pgx", For: "genotype to phenotype to advice, pure"},
+		{Path: "cds/oncology", For: "tumour findings beside what labels ask for, pure", Imports: []string{"cds/pgx"}},
 		{Path: "cds/pgx/vcf", For: "VCF files to variants", Imports: []string{"cds/pgx"}},
 
 		{

@@ -1,0 +1,457 @@
+package services
+
+import (
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/starling-fhir/starling/cds/oncology"
+	"github.com/starling-fhir/starling/cds/pgx"
+	"github.com/starling-fhir/starling/fhir/resource"
+)
+
+// LOINC codes of tumour biomarkers, as HL7's Genomics Reporting and mCODE guides
+// use them.
+const (
+	msiCode      = "81695-9" // microsatellite instability in cancer specimen
+	burdenCode   = "94076-7" // mutations per megabase in tumour
+	pdl1Report   = "85147-7" // PD-L1 by clone 22C3, report
+	pdl1Presence = "83052-1" // PD-L1 by clone 22C3, presence
+	her2Stain    = "85319-2" // HER2 in breast cancer specimen by immune stain
+	her2Result   = "48676-1" // HER2 in tissue, interpretation
+	proteinHGVS  = "48005-3"
+	copyNumber   = "82155-3"
+	significance = "53037-8"
+)
+
+// tumourCodes are codes of tests of a tumour.
+var tumourCodes = []string{msiCode, burdenCode, her2Stain}
+
+// biomarkerNames are the words for codes that come without.
+var biomarkerNames = map[string]string{
+	msiCode: "microsatellite instability", burdenCode: "tumour mutational burden", pdl1Report: "PD-L1 by clone 22C3", pdl1Presence: "PD-L1 by clone 22C3",
+	her2Stain: "HER2 by immune stain", her2Result: "HER2",
+	"LA9633-4": "present", "LA9634-2": "absent", "LA18198-4": "no call", "LA11884-6": "indeterminate",
+	"LA26203-2": "MSI-H", "LA26202-4": "MSI-L", "LA14122-8": "stable",
+}
+
+// biomarkerCodes are what the own store is asked for beside variants.
+func biomarkerCodes() []string {
+	return []string{msiCode, burdenCode, pdl1Report, pdl1Presence, her2Stain, her2Result}
+}
+
+// tumourGenes finds the genes of the biomarker table in resources.
+type tumourGenes struct {
+	byHGNC map[string]string
+	byName map[string]string // in small letters
+	named  *regexp.Regexp
+}
+
+func newTumourGenes(genes []oncology.Gene) *tumourGenes {
+	index := &tumourGenes{byHGNC: map[string]string{}, byName: map[string]string{}}
+	var names []string
+	for _, g := range genes {
+		index.byHGNC["HGNC:"+g.HGNC] = g.Symbol
+		for _, name := range append([]string{g.Symbol}, g.Names...) {
+			index.byName[strings.ToLower(name)] = g.Symbol
+			names = append(names, regexp.QuoteMeta(name))
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return len(b) - len(a) })
+	index.named = regexp.MustCompile(`(?i)(?:^|[^A-Za-z0-9])(` + strings.Join(names, "|") + `)(?:$|[^A-Za-z0-9])`)
+	return index
+}
+
+// inText lists the genes that words name, each once.
+func (t *tumourGenes) inText(text string) []string {
+	var list []string
+	for len(text) > 0 {
+		at := t.named.FindStringSubmatchIndex(text)
+		if at == nil {
+			break
+		}
+		if symbol := t.byName[strings.ToLower(text[at[2]:at[3]])]; !slices.Contains(list, symbol) {
+			list = append(list, symbol)
+		}
+		text = text[at[3]:] // what ended one name may begin the next
+	}
+	return list
+}
+
+// studied lists the genes that an observation says it is about. doubt says that
+// a code and the words beside it name different ones.
+func (t *tumourGenes) studied(n *resource.Node) (genes []string, said bool, doubt string) {
+	components := n.List("component")
+	for i := range components {
+		if !hasCode(components[i].Get("code"), loinc, geneStudied) {
+			continue
+		}
+		said = true
+		v, _ := value(&components[i], "value")
+		var byCode, byName string
+		for _, c := range codes(v) {
+			byCode = first(byCode, t.byHGNC[c.Code])
+			byName = first(byName, t.byName[strings.ToLower(c.Display)])
+		}
+		byName = first(byName, t.byName[strings.ToLower(words(v))])
+		if byCode != "" && byName != "" && byCode != byName {
+			return nil, true, "the gene's code and its name differ"
+		}
+		if symbol := first(byCode, byName); symbol != "" && !slices.Contains(genes, symbol) {
+			genes = append(genes, symbol)
+		}
+	}
+	return genes, said, ""
+}
+
+// findings reads every observation that is about a biomarker of the table.
+func (t *tumourGenes) findings(g *genomics) []oncology.Finding {
+	var list []oncology.Finding
+	diagnostics := g.ofType("DiagnosticReport")
+	for _, r := range diagnostics {
+		g.list(r.node)
+	}
+	var results []result
+	for _, r := range g.ofType("Observation") {
+		results = append(results, result{node: r.node, ref: r.ref})
+		results = append(results, contained(r)...)
+	}
+	for _, r := range diagnostics {
+		results = append(results, contained(r)...)
+	}
+	for i := range results {
+		results[i].report = g.listed[results[i].ref]
+		if f, ok := t.finding(g, &results[i]); ok {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// Words by which results are told apart where no code does.
+var (
+	msiWords    = regexp.MustCompile(`microsatellite|mismatch repair|\bmsi\b|\bmmr\b|\bdmmr\b|\bpmmr\b`)
+	burdenWords = regexp.MustCompile(`mutation(?:al)? burden|mutations?/megabase|\btmb\b`)
+	fusionWords = regexp.MustCompile(`fusion|rearrange|translocation|philadelphia|::|t\([0-9x]+;[0-9x]+\)`)
+	copyWords   = regexp.MustCompile(`amplif|copy number|copy-number|\bcnv\b|\bfish\b|deletion of 17p|del\(17p\)|17p deletion|gene loss|homozygous deletion|pten loss|loss of pten`)
+	stainWords  = regexp.MustCompile(`immun|\bihc\b|stain|\btps\b|\bcps\b|tumou?r proportion|combined positive|expression`)
+	deniedWords = regexp.MustCompile(`wild[ -]?type|not detected|not identified|not found|not amplified|non-?amplified|no (?:\S+ ){0,4}(?:detected|identified|found|mutation|amplification|rearrangement|fusion)|\bnegative\b|\babsent\b`)
+	saidWords   = regexp.MustCompile(`detected|identified|positive|present|mutated|mutation found|amplified|rearranged`)
+	vagueWords  = regexp.MustCompile(`equivocal|indeterminate|inconclusive|cannot|insufficient|not evaluable|not performed|pending|possible|suspected`)
+	exonWords   = regexp.MustCompile(`exons? ((?:[0-9]+(?:\s*(?:,|and|&|or)\s*)*)+)`)
+	codonWords  = regexp.MustCompile(`codons? ((?:[0-9]+(?:\s*(?:,|and|&|or)\s*)*)+)`)
+	bareCodon   = regexp.MustCompile(`\b[ACDEFGHIKLMNPQRSTVWY]([0-9]{2,4})\b`)
+	// proteinNames hold the word tumour and mean none.
+	proteinNames = regexp.MustCompile(`(?i)tumou?r (?:protein|suppressor|necrosis)`)
+	digits       = regexp.MustCompile(`[0-9]+`)
+	lossWords    = regexp.MustCompile(`loss|deletion|del\(`)
+	highWords    = regexp.MustCompile(`msi-?h\b|msi[ -]high|instability[ -]high|high instability|\bdmmr\b|deficient|^\s*high\s*$`)
+	lowWords     = regexp.MustCompile(`\bmss\b|\bstable\b|msi-?l\b|msi[ -]low|\bpmmr\b|proficient|intact`)
+	wholeWords   = regexp.MustCompile(`whole gene|entire coding|full[ -]gene|all coding exons|complete coding`)
+)
+
+// finding reads one observation; ok is false if it is about none of the
+// biomarkers.
+func (t *tumourGenes) finding(g *genomics, r *result) (f oncology.Finding, ok bool) {
+	n := r.node
+	answer, typ := value(n, "value")
+	about := allWords(n.Get("code"))
+	text := about + " ; " + allWords(answer)
+	genes, said, doubt := t.studied(n)
+	if !said {
+		genes = t.inText(text)
+	}
+	f = oncology.Finding{Reference: r.ref, Genes: genes, Words: strings.ToLower(text), Problem: doubt, Label: label(n, answer, genes)}
+	if f.Kind, ok = kindOfFinding(n, &f); !ok {
+		return f, false
+	}
+	report := g.report(r, "", pgx.Genotype)
+	f.Status, f.Date, f.Laboratory, f.Assay = report.Status, report.Date, report.Laboratory, report.Assay
+	f.Source = report.Source
+	f.Tumour = report.Tumour || tumourous.MatchString(proteinNames.ReplaceAllString(about, "")) || hasCode(n.Get("code"), loinc, tumourCodes...)
+	f.Significance = significanceOf(n)
+	said2 := strings.ToLower(allWords(answer))
+	f.Presence = presenceOf(n, answer, said2)
+	switch f.Kind {
+	case oncology.Microsatellites:
+		f.Presence = stability(answer, said2)
+	case oncology.Burden:
+		readBurden(&f, answer, typ)
+	case oncology.Expression:
+		if typ == "Quantity" {
+			f.Value, f.Comparator = number(answer.Get("value")), answer.Str("comparator")
+		}
+		if slices.Contains(genes, "ERBB2") {
+			f.Presence = stain(answer, said2)
+		}
+	case oncology.Copies:
+		readCopies(n, &f)
+	case oncology.Change:
+		readChange(n, &f, about, allWords(answer))
+	}
+	return f, true
+}
+
+// label is a result in the laboratory's words.
+func label(n, answer *resource.Node, genes []string) string {
+	var parts []string
+	add := func(s string) {
+		if s = strings.TrimSpace(s); s != "" && !slices.Contains(parts, s) {
+			parts = append(parts, s)
+		}
+	}
+	if hasCode(n.Get("code"), loinc, "69548-6") {
+		add(strings.Join(genes, "::"))
+	} else {
+		add(named(words(n.Get("code"))))
+	}
+	protein := componentValue(n, proteinHGVS)
+	add(words(protein))
+	if protein == nil {
+		add(words(componentValue(n, codingHGVS)))
+	}
+	if amount := answer.Get("value"); amount != nil {
+		add(strings.TrimSpace(answer.Str("comparator") + amount.Text + " " + first(answer.Str("unit"), answer.Str("code"))))
+	} else {
+		add(named(words(answer)))
+	}
+	return strings.Join(parts, " ")
+}
+
+// named gives a bare code its name.
+func named(s string) string { return first(biomarkerNames[s], s) }
+
+// allWords are the text and all displays of a concept, or a string.
+func allWords(concept *resource.Node) string {
+	if concept == nil {
+		return ""
+	}
+	parts := []string{}
+	if concept.Kind == resource.String {
+		parts = append(parts, concept.Text)
+	} else if concept.Kind == resource.Object {
+		parts = append(parts, concept.Str("text"))
+		for _, c := range codes(concept) {
+			parts = append(parts, c.Display)
+		}
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), " ; ")
+}
+
+// kindOfFinding says what sort of biomarker an observation is about: by its
+// code, else by its words and components. ok is false if it is none.
+func kindOfFinding(n *resource.Node, f *oncology.Finding) (kind oncology.Kind, ok bool) {
+	code := n.Get("code")
+	variantCode := hasCode(code, loinc, "69548-6")
+	_, hasProtein := component(n, proteinHGVS)
+	_, hasCoding := component(n, codingHGVS)
+	_, hasCopies := component(n, copyNumber)
+	switch {
+	case hasCode(code, loinc, msiCode):
+		return oncology.Microsatellites, true
+	case hasCode(code, loinc, burdenCode):
+		return oncology.Burden, true
+	case hasCode(code, loinc, pdl1Report, pdl1Presence):
+		f.Genes = []string{"CD274"}
+		return oncology.Expression, true
+	case hasCode(code, loinc, her2Stain, her2Result):
+		f.Genes = []string{"ERBB2"}
+		return oncology.Expression, true
+	case !variantCode && burdenWords.MatchString(f.Words):
+		return oncology.Burden, true
+	case !variantCode && msiWords.MatchString(f.Words):
+		return oncology.Microsatellites, true
+	case fusionWords.MatchString(f.Words) && (len(f.Genes) > 0 || strings.Contains(f.Words, "philadelphia") || strings.Contains(f.Words, "t(")),
+		variantCode && len(f.Genes) > 1 && hasProtein == "" && hasCoding == "":
+		return oncology.Fusion, true
+	case hasCopies != "" && len(f.Genes) > 0, copyWords.MatchString(f.Words) && hasProtein == "":
+		return oncology.Copies, len(f.Genes) > 0 || strings.Contains(f.Words, "17p")
+	case len(f.Genes) == 0:
+		return 0, false
+	case !variantCode && (slices.Contains(f.Genes, "CD274") || stainWords.MatchString(f.Words) || slices.Equal(f.Genes, []string{"ERBB2"}) && hasProtein == "" && hasCoding == "" && strings.Contains(f.Words, "her")):
+		return oncology.Expression, true
+	}
+	if len(f.Genes) > 1 && f.Problem == "" {
+		f.Problem = "it names several genes and one result"
+	}
+	return oncology.Change, true
+}
+
+// presenceOf reads whether the thing is there: from the answer's code, from its
+// words, else from the interpretation.
+func presenceOf(n, answer *resource.Node, said string) oncology.Presence {
+	switch oneOf(presences, answer) {
+	case present:
+		return oncology.Present
+	case absentThere:
+		return oncology.Absent
+	case noCall, undecided:
+		return oncology.NoCall
+	}
+	for _, system := range []string{snomed, loinc} {
+		switch {
+		case hasCode(answer, system, "10828004", "LA6576-8"):
+			return oncology.Present
+		case hasCode(answer, system, "260385009", "LA6577-6"):
+			return oncology.Absent
+		}
+	}
+	switch {
+	case vagueWords.MatchString(said):
+		return oncology.NoCall
+	case deniedWords.MatchString(said):
+		return oncology.Absent
+	case saidWords.MatchString(said), len(oncology.ChangesIn(allWords(answer))) > 0, strings.Contains(said, "::"):
+		return oncology.Present
+	case said != "":
+		return oncology.Unsaid
+	}
+	for _, c := range codes(n.Get("interpretation")) {
+		switch c.Code {
+		case "POS", "10828004":
+			return oncology.Present
+		case "NEG", "260385009":
+			return oncology.Absent
+		}
+	}
+	return oncology.Unsaid
+}
+
+// stability reads MSI and mismatch repair: present is instability or
+// deficiency. Low instability is not high.
+func stability(answer *resource.Node, said string) oncology.Presence {
+	switch {
+	case hasCode(answer, loinc, "LA26203-2"):
+		return oncology.Present
+	case hasCode(answer, loinc, "LA14122-8", "LA26202-4"):
+		return oncology.Absent
+	case vagueWords.MatchString(said):
+		return oncology.NoCall
+	}
+	high, low := highWords.MatchString(said), lowWords.MatchString(said)
+	switch {
+	case high == low:
+		return oncology.Unsaid
+	case high:
+		return oncology.Present
+	}
+	return oncology.Absent
+}
+
+// perMegabase are the spellings of mutations per megabase. LOINC 94076-7 means
+// them also where no unit stands.
+var perMegabase = regexp.MustCompile(`(?i)^(?:\{?(?:mut|muts|mutations?)\}?|1)?/(?:\{?(?:mb|megabases?|1000000\{base\})\}?|1000000\{base\})$|^1?/?1000000\{base\}$`)
+
+func readBurden(f *oncology.Finding, answer *resource.Node, typ string) {
+	f.Presence = oncology.Present
+	if typ != "Quantity" {
+		return
+	}
+	u := strings.ReplaceAll(strings.TrimSpace(first(answer.Str("code"), answer.Str("unit"))), " ", "")
+	if u != "" && u != "1" && !perMegabase.MatchString(u) {
+		f.Problem = first(f.Problem, "its unit is not one of mutations per megabase")
+		return
+	}
+	f.Value, f.Comparator = number(answer.Get("value")), answer.Str("comparator")
+}
+
+// stain reads HER2 stains: 3+ is positive, 0 and 1+ are not, 2+ does not say.
+func stain(answer *resource.Node, said string) oncology.Presence {
+	switch {
+	case strings.Contains(said, "3+"):
+		return oncology.Present
+	case strings.Contains(said, "2+"), vagueWords.MatchString(said):
+		return oncology.NoCall
+	case strings.Contains(said, "1+"), strings.TrimSpace(said) == "0", strings.Contains(said, "ihc 0"):
+		return oncology.Absent
+	}
+	return presenceOf(nil, answer, said)
+}
+
+// readCopies reads copies of a gene: a laboratory says what it calls
+// amplified, and a number alone does not, unless it is two or less.
+func readCopies(n *resource.Node, f *oncology.Finding) {
+	copies, _ := component(n, copyNumber)
+	f.Value = number(copies.Get("value"))
+	kind := strings.ToLower(allWords(componentValue(n, "48019-4")))
+	f.Words += " ; " + kind
+	loss := lossWords.MatchString(f.Words)
+	gain := strings.Contains(f.Words, "amplif") || strings.Contains(kind, "copy_number_gain") || strings.Contains(f.Words, "positive") && !loss
+	switch {
+	case f.Presence != oncology.Present:
+	case gain && loss:
+		f.Problem = first(f.Problem, "it speaks of gain and of loss")
+	case gain || loss:
+	case f.Value != nil && *f.Value <= 2:
+		f.Presence = oncology.Absent
+	default:
+		f.Presence = oncology.NoCall
+	}
+	if loss && slices.Contains(f.Genes, "ERBB2") && f.Presence == oncology.Present {
+		f.Presence = oncology.Absent
+	}
+	if strings.Contains(f.Words, "17p") && !slices.Contains(f.Genes, "TP53") {
+		f.Genes = append(f.Genes, "TP53")
+	}
+}
+
+// readChange reads names of changes and what was looked at.
+func readChange(n *resource.Node, f *oncology.Finding, about, said string) {
+	for _, code := range []string{proteinHGVS, codingHGVS} {
+		v, _ := component(n, code)
+		for _, name := range once(once(nil, strings.TrimSpace(words(v))), firstCode(v)) {
+			if name != "" && !slices.Contains(f.Changes, name) {
+				f.Changes = append(f.Changes, name)
+			}
+		}
+	}
+	text := about + " ; " + said
+	if len(f.Changes) == 0 {
+		f.Changes = oncology.ChangesIn(said)
+		if len(f.Changes) == 0 {
+			f.Changes = oncology.ChangesIn(about)
+		}
+		if f.Presence == oncology.Present && len(f.Changes) > 1 {
+			f.Problem = first(f.Problem, "it names several changes and one answer")
+		}
+	}
+	low := strings.ToLower(text)
+	f.Exons, f.Codons = numbersAfter(exonWords, low), numbersAfter(codonWords, low)
+	for _, m := range bareCodon.FindAllStringSubmatch(text, -1) {
+		if c, err := strconv.Atoi(m[1]); err == nil {
+			f.Codons = append(f.Codons, c)
+		}
+	}
+	f.WholeGene = wholeWords.MatchString(low)
+}
+
+func firstCode(concept *resource.Node) string {
+	for _, c := range codes(concept) {
+		return c.Code
+	}
+	return ""
+}
+
+func numbersAfter(pattern *regexp.Regexp, text string) []int {
+	var list []int
+	for _, m := range pattern.FindAllStringSubmatch(text, -1) {
+		for _, d := range digits.FindAllString(m[1], -1) {
+			if n, err := strconv.Atoi(d); err == nil {
+				list = append(list, n)
+			}
+		}
+	}
+	return list
+}
+
+// significances are the answers of LL4034-6, https://loinc.org/LL4034-6.
+var significances = map[string]string{
+	"LA6668-3": "pathogenic", "LA26332-9": "pathogenic", "LA26333-7": "uncertain", "LA26334-5": "benign", "LA6675-8": "benign",
+	"pathogenic": "pathogenic", "likely pathogenic": "pathogenic", "uncertain significance": "uncertain", "likely benign": "benign", "benign": "benign",
+}
+
+func significanceOf(n *resource.Node) string {
+	v, _ := component(n, significance)
+	return oneOf(significances, v)
+}
