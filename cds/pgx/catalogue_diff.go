@@ -197,8 +197,18 @@ func (d *differ) membersOf(at string, before, after map[string]any) {
 // namings are the members that can name the elements of a list.
 func namings() [][]string {
 	return [][]string{
-		{"id"}, {"name"}, {"pos"}, {"functions"}, {"score"}, {"term"}, {"pmid"},
-		{"drug", "enzyme", "role"}, {"gene", "alleles"}, {"gene", "says"}, {"drug", "match"}, {"says"},
+		{"id"},
+		{"name"},
+		{"pos"},
+		{"functions"},
+		{"score"},
+		{"term"},
+		{"pmid"},
+		{"drug", "enzyme", "role"},
+		{"gene", "alleles"},
+		{"gene", "says"},
+		{"drug", "match"},
+		{"says"},
 	}
 }
 

@@ -250,7 +250,7 @@ func readFolder(folder string) (map[string][]byte, error) {
 		if err != nil {
 			return err
 		}
-		defer file.Close() //nolint:errcheck // only read
+		defer file.Close()
 		data, err := io.ReadAll(io.LimitReader(file, left+1))
 		if left -= int64(len(data)); left < 0 {
 			return fmt.Errorf("it has more than %s", byteSize(mostKnowledge))
