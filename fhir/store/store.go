@@ -60,8 +60,9 @@ type Store interface {
 	// the order is the store's own, but the same on every page. The total of
 	// the first page is repeated on the others. The error is Invalid for a bad
 	// Count and for a cursor that is not ours or belongs to another query (by
-	// its Identity), Conflict for a Revision that is not the store's, Expired for one whose first page is older than the store
-	// keeps pages, TooCostly for a query the store will not run.
+	// its Identity), Conflict for a Revision that is not the store's, Expired for a
+	// cursor whose first page is older than the store keeps pages, TooCostly for a
+	// query the store will not run.
 	//
 	// All pages of one query are of one moment, that of the first: also for the
 	// others of a join, and for pages before (Query.Back). Such a page has the last

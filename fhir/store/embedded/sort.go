@@ -19,7 +19,8 @@ type sortKey struct {
 }
 
 // order compares as the query wants it. Resources without a value come last in
-// both directions; equal ones are ordered by type and document. Going back it is the other way round altogether.
+// both directions; equal ones are ordered by type and document. Going back it is
+// the other way round altogether.
 func (w *walk) order(a, b *sortKey) int {
 	if w.course == back {
 		return order(w.q.Sort, b, a)
