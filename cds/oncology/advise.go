@@ -228,10 +228,11 @@ func (r *rule) decide(c *criterion, findings []Finding) (Standing, []Weighed, st
 			continue
 		}
 		if c.Kind == "wild_type" {
-			if v == says {
+			switch v { // what speaks for wild type is that nothing was found
+			case says:
 				v = denies1
 				whole = whole || findings[i].WholeGene
-			} else if v == denies {
+			case denies:
 				v = says
 			}
 		}
@@ -338,7 +339,7 @@ func (o *Table) resolve(codes []pgx.Code, text string) (drugs []*drug, byName bo
 			}
 		}
 	}
-	for _, name := range names { // whole ingredients, never parts of a name
+	for _, name := range names {
 		for _, ingredient := range ingredientsIn(name) {
 			add(func(d *drug) bool { return d.called(ingredient) })
 		}
@@ -376,7 +377,7 @@ var (
 func ingredientsIn(name string) []string {
 	name = strings.Join(strings.Fields(name), " ")
 	var list []string
-	for _, part := range strings.Split(amount.ReplaceAllString(name, ""), " / ") {
+	for part := range strings.SplitSeq(amount.ReplaceAllString(name, ""), " / ") {
 		if part = strings.TrimSpace(strength.ReplaceAllString(part, "")); part != "" {
 			list = append(list, part)
 		}

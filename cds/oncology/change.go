@@ -110,7 +110,7 @@ func codingKey(text string) string {
 	return m[1] + ":" + m[2]
 }
 
-// protein tells whether a kind of change alters the protein.
+// alters reports whether a kind of change alters the protein.
 func (p proteinChange) alters() bool { return p.kind != "same" && p.kind != "unknown" }
 
 // within reports whether a change is one of these kinds, whole between two

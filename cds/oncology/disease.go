@@ -82,10 +82,11 @@ func malignant(c pgx.Coded) bool {
 			return true
 		}
 	}
-	text := strings.ToLower(c.Text)
+	words := []string{c.Text}
 	for _, code := range c.Codes {
-		text += " " + strings.ToLower(code.Display)
+		words = append(words, code.Display)
 	}
+	text := strings.ToLower(strings.Join(words, " "))
 	for _, word := range []string{"malignan", "cancer", "carcinom", "sarcom", "leukemi", "leukaemi", "lymphom", "melanom", "neoplas", "tumor", "tumour"} {
 		if strings.Contains(text, word) {
 			return true

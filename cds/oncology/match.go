@@ -79,7 +79,7 @@ type coverage struct {
 	changes       []string
 }
 
-// usable statuses are final ones; the others that count are "not yet".
+// standing says whether results of a status count, and whether they are final.
 func standing(status string) (counts, final bool) {
 	switch status {
 	case "final", "amended", "corrected":

@@ -228,9 +228,10 @@ func allWords(concept *resource.Node) string {
 		return ""
 	}
 	parts := []string{}
-	if concept.Kind == resource.String {
+	switch concept.Kind {
+	case resource.String:
 		parts = append(parts, concept.Text)
-	} else if concept.Kind == resource.Object {
+	case resource.Object:
 		parts = append(parts, concept.Str("text"))
 		for _, c := range codes(concept) {
 			parts = append(parts, c.Display)
