@@ -304,9 +304,9 @@ func (w *reportWriter) task(d *drugSummary, implications []string, uncertain boo
 	if code == "" {
 		return
 	}
-	description := d.advice.Summary
+	description := []string{d.advice.Summary}
 	for _, r := range d.advice.Rows {
-		description += "\n" + strings.TrimPrefix(r.Population+": "+r.Text, ": ")
+		description = append(description, strings.TrimPrefix(r.Population+": "+r.Text, ": "))
 	}
 	notes := slices.Clone(d.advice.Notes)
 	if uncertain {
@@ -319,7 +319,7 @@ func (w *reportWriter) task(d *drugSummary, implications []string, uncertain boo
 		"meta", obj("profile", arr(rawJSON(quoted(reportingProfiles+"medication-recommendation")))),
 		"extension", arr(sources...),
 		"status", "requested", "intent", "proposal",
-		"code", code, "description", description,
+		"code", code, "description", strings.Join(description, "\n"),
 		"for", reference("Patient/"+w.ev.patientID), "authoredOn", w.now,
 		"reasonReference", reference(implications[0]),
 		"note", notesOf(notes),
