@@ -181,7 +181,7 @@ func possible(c Call, pair string) bool {
 	if slices.Contains(names(c.Diplotypes), pair) {
 		return true
 	}
-	for _, allele := range strings.Split(pair, "/") {
+	for allele := range strings.SplitSeq(pair, "/") {
 		if slices.Contains(c.Unseen, allele) {
 			return true
 		}

@@ -77,7 +77,6 @@ type definedAllele struct {
 	Def       map[int]string `json:"def"`      // place -> base; a letter such as R means any of several
 
 	bases []string // by the position's index; "" is the reference
-	score int
 }
 
 // String names a position for people: its rsID, else its place.

@@ -3,6 +3,7 @@ package services
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -62,24 +63,21 @@ func ask(t *testing.T, name, parameters string, resources ...string) (string, er
 		}
 		var lines []string
 		for _, p := range answer.Parameter {
-			line := p.Name
+			words := []string{p.Name}
 			if p.Resource.ID != "" {
-				line += " " + p.Resource.ID
+				words = append(words, p.Resource.ID)
 			}
 			for _, part := range p.Part {
-				line += " " + part.Name + "=" + part.ValueString + part.Resource.ID
+				said := part.ValueString + part.Resource.ID
 				if part.Name == "presence" {
-					switch {
-					case part.ValueBoolean == nil:
-						line += "unknown"
-					case *part.ValueBoolean:
-						line += "true"
-					default:
-						line += "false"
+					said = "unknown"
+					if part.ValueBoolean != nil {
+						said = fmt.Sprint(*part.ValueBoolean)
 					}
 				}
+				words = append(words, part.Name+"="+said)
 			}
-			lines = append(lines, line)
+			lines = append(lines, strings.Join(words, " "))
 		}
 		return strings.Join(lines, "\n"), nil
 	}

@@ -61,13 +61,13 @@ func (v *vcfCmd) Run(ctx context.Context, m *Main) error {
 	if err != nil {
 		return err
 	}
-	var in io.Reader = m.Stdin
+	in := m.Stdin
 	if v.File != "-" {
 		file, err := os.Open(v.File)
 		if err != nil {
 			return usageError("%w", err)
 		}
-		defer file.Close() //nolint:errcheck // only read
+		defer file.Close()
 		in = file
 	}
 	result, err := services.ReadVCF(knowledge, &cancelled{ctx, in}, services.VCFImport{
