@@ -89,7 +89,7 @@ test-mongo: ## tests on MongoDB: STARLING_TEST_MONGODB_URI names a replica set t
 # run on the embedded store in `make test`, once more on MongoDB. MONGO_OWN are
 # tests that use MongoDB anyway, and the kill of a server alone: it waits for the
 # end of what the killed one left open, a minute each time.
-MONGO_OWN := TestServersOnOneDatabase|TestServerKilledAmongOthers|TestConnectionLost|TestMongoRefused|TestStandalone|TestMigrateMongo|TestCheckMongo
+MONGO_OWN := TestServersOnOneDatabase|TestServerKilledAmongOthers|TestConnectionLost|TestMongoRefused|TestStandalone|TestMigrateMongo|TestCheckMongo|TestSearchParametersOfSeveralServers
 .PHONY: test-on-mongo
 test-on-mongo:
 	@if [ -z "$${STARLING_TEST_MONGODB_URI:-}" ]; then \
@@ -102,8 +102,15 @@ test-on-mongo:
 bench-mongo: ## benchmarks of the MongoDB store, on the replica set of STARLING_TEST_MONGODB_URI
 	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCHTIME) ./fhir/store/mongo
 
-.PHONY: check
-check: fmt-check vet tidy-check lint vuln test-full test-on-mongo test ## everything a change must pass; CI runs this
+# The tests on MongoDB mostly wait for the database: they run beside what keeps
+# the processors busy. What go test says of all tests comes last.
+.PHONY: check check-code
+check: ## everything a change must pass; CI runs this
+	$(MAKE) -j2 --output-sync=target check-code test-on-mongo
+	$(MAKE) test
+
+check-code:
+	$(MAKE) -j1 fmt-check vet tidy-check lint vuln test-full
 
 .PHONY: fmt
 fmt: $(GOLANGCI_LINT) ## format the code
