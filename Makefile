@@ -90,12 +90,14 @@ test-mongo: ## tests on MongoDB: STARLING_TEST_MONGODB_URI names a replica set t
 # tests that use MongoDB anyway, and the kill of a server alone: it waits for the
 # end of what the killed one left open, a minute each time.
 MONGO_OWN := TestServersOnOneDatabase|TestServerKilledAmongOthers|TestConnectionLost|TestMongoRefused|TestStandalone|TestMigrateMongo|TestCheckMongo|TestSearchParametersOfSeveralServers
+# What does not depend on the store takes minutes on the test engine, too.
+NOT_OF_STORES := TestLeaksAreSeen|TestErrors$$|TestXMLOfEveryInteraction|^Fuzz
 .PHONY: test-on-mongo
 test-on-mongo:
 	@if [ -z "$${STARLING_TEST_MONGODB_URI:-}" ]; then \
 		echo "STARLING_TEST_MONGODB_URI is not set: the end-to-end tests do not run on MongoDB; in CI the tests of the store fail for that"; \
 	else \
-		STARLING_TEST_STORE=mongodb go test -count=1 -timeout 20m -skip '$(MONGO_OWN)|TestKilledUnderLoad|TestReference' ./fhir/rest ./cmd/starling; \
+		STARLING_TEST_STORE=mongodb go test -count=1 -timeout 20m -skip '$(MONGO_OWN)|$(NOT_OF_STORES)|TestKilledUnderLoad|TestReference' ./fhir/rest ./cmd/starling; \
 	fi
 
 .PHONY: bench-mongo
