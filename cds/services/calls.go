@@ -61,8 +61,9 @@ func (g *genomics) callAlleles(sex pgx.Sex) {
 	}
 	for _, a := range list {
 		nowhere := func(v seenVariant) bool { return v.problem != "" && v.gene == "" && g.sameAssay(a, v) }
-		if slices.ContainsFunc(g.seen, nowhere) {
-			continue // it may be in any gene
+		foreign := func(v seenVariant) bool { return g.sameAssay(a, v) }
+		if slices.ContainsFunc(g.seen, nowhere) || slices.ContainsFunc(g.foreign, foreign) {
+			continue // it may be in any gene; the DNA was not the patient's own
 		}
 		g.callAssay(a, sex)
 	}
@@ -90,6 +91,7 @@ func (g *genomics) callAssay(a *assay, sex pgx.Sex) {
 		sample.Add(v.variant)
 	}
 	placed := map[string][]seenVariant{} // by the gene whose place it is
+	odd := map[string][]string{}         // variants of a gene that no allele has
 	for _, v := range a.variants {
 		genes := sample.GenesAt(v.variant)
 		if v.gene != "" && len(genes) > 0 && !slices.Contains(genes, v.gene) {
@@ -99,12 +101,16 @@ func (g *genomics) callAssay(a *assay, sex pgx.Sex) {
 		}
 		if !sample.Add(v.variant) {
 			g.uninterpreted(v, "its place is not one that alleles are told apart by")
+			if v.carries() {
+				odd[v.gene] = append(odd[v.gene], v.ref)
+			}
 		}
 		for _, gene := range genes {
 			placed[gene] = append(placed[gene], v)
 		}
 	}
 	for _, call := range sample.Calls(sex) {
+		call.Undocumented = append(call.Undocumented, odd[call.Gene]...)
 		g.take(a, call, placed[call.Gene])
 	}
 }

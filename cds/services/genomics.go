@@ -21,6 +21,9 @@ type genomics struct {
 	// seen are the variants, called what was called from them.
 	seen   []seenVariant
 	called []derivedCall
+	// foreign are variants that are not the patient's own DNA: what was looked at
+	// together with them says nothing of it either.
+	foreign []seenVariant
 	// anySource keeps variants of tumours and of unborn children too: for questions
 	// about what was found, not about the patient.
 	anySource bool
@@ -106,6 +109,15 @@ func newGenomics(ev *evidence, genes *geneIndex, knowledge *pgx.Knowledge) *geno
 
 // readAll reads every observation, one by one.
 func (g *genomics) readAll() {
+	results := g.results()
+	for i := range results {
+		g.read(&results[i])
+	}
+}
+
+// results lists every observation, contained ones too, with the report that
+// holds it.
+func (g *genomics) results() []result {
 	diagnostics := g.ofType("DiagnosticReport")
 	for _, r := range diagnostics {
 		g.list(r.node)
@@ -123,8 +135,8 @@ func (g *genomics) readAll() {
 		if results[i].report == nil && results[i].inside.Get("resourceType") != nil && results[i].inside.Str("resourceType") == "DiagnosticReport" {
 			results[i].report = results[i].inside
 		}
-		g.read(&results[i])
 	}
+	return results
 }
 
 // list notes which observations a report holds. A report that was withdrawn
@@ -423,7 +435,7 @@ func (g *genomics) add(report pgx.Report) {
 func (g *genomics) settle() {
 	has := func(symbol string) bool {
 		return slices.ContainsFunc(g.reports, func(r pgx.Report) bool {
-			return r.Gene == symbol && (r.Kind == pgx.Genotype || r.Kind == pgx.Haplotype) && !withdrawn[r.Status]
+			return r.Gene == symbol && !r.OwnCall && (r.Kind == pgx.Genotype || r.Kind == pgx.Haplotype) && !withdrawn[r.Status]
 		})
 	}
 	counts := map[string]int{}

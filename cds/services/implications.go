@@ -80,7 +80,12 @@ func (g *genomics) derivedGenes(r *result) []string {
 // the calling of alleles.
 func (g *genomics) readVariant(r *result) {
 	class, tumour := g.material(r)
-	if foreign := class == pgx.Somatic || class == pgx.Fetal || tumour; foreign && !g.anySource || withdrawn[g.status(r)] {
+	foreign := class == pgx.Somatic || class == pgx.Fetal || tumour
+	switch {
+	case withdrawn[g.status(r)]:
+		return
+	case foreign && !g.anySource:
+		g.foreign = append(g.foreign, seenVariant{ref: r.ref, report: g.report(r, "", pgx.Genotype)})
 		return
 	}
 	v := g.readVariantObservation(r)

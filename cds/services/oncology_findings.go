@@ -108,20 +108,8 @@ func (t *tumourGenes) studied(n *resource.Node) (genes []string, said bool, doub
 // findings reads every observation that is about a biomarker of the table.
 func (t *tumourGenes) findings(g *genomics) []oncology.Finding {
 	var list []oncology.Finding
-	diagnostics := g.ofType("DiagnosticReport")
-	for _, r := range diagnostics {
-		g.list(r.node)
-	}
-	var results []result
-	for _, r := range g.ofType("Observation") {
-		results = append(results, result{node: r.node, ref: r.ref})
-		results = append(results, contained(r)...)
-	}
-	for _, r := range diagnostics {
-		results = append(results, contained(r)...)
-	}
+	results := g.results()
 	for i := range results {
-		results[i].report = g.listed[results[i].ref]
 		if f, ok := t.finding(g, &results[i]); ok {
 			list = append(list, f)
 		}

@@ -184,6 +184,26 @@ func TestAllelesAreCalledFromVariants(t *testing.T) {
 			nil,
 		},
 		{
+			"a variant of the gene that no allele has keeps a copy from being the reference",
+			[]string{observedVariant("v1", isPresent, heterozygousLA, "81290-9=NC_000006.12:g.18140000C>T", "48018-6=HGNC:12014"), studied("r", "NC_000006.12", tpmt, nil)},
+			[]string{
+				"unread TPMT: a variant was reported: its place is not one that alleles are told apart by (and 1 more)",
+			},
+		},
+		{
+			"what else was found is said beside a call",
+			[]string{
+				observedVariant("v1", isPresent, homozygousLA, tpmtStar2),
+				observedVariant("v2", isPresent, heterozygousLA, "81290-9=NC_000006.12:g.18140000C>T", "48018-6=HGNC:12014"), studied("r", "NC_000006.12", tpmt, nil),
+			},
+			[]string{"genotype TPMT: *2/*2", "unread TPMT: a variant was reported: its place is not one that alleles are told apart by"},
+		},
+		{
+			"regions of a test that found a tumour's variants",
+			[]string{observedVariant("v1", isPresent, homozygousLA, tpmtStar2, "48002-0=LA6684-0"), studied("r", "NC_000006.12", tpmt, nil)},
+			nil,
+		},
+		{
 			"variants of two days are not put together",
 			[]string{observedVariant("v1", isPresent, heterozygousLA, tpmt3B), strings.Replace(observedVariant("v2", isPresent, heterozygousLA, tpmt3C, baseC), "2026-02-03", "2025-02-03", 1)},
 			[]string{"genotype TPMT: *3A or *3B", "genotype TPMT: *3A or *3C"},
