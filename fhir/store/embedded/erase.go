@@ -78,15 +78,7 @@ func (s *Store) eraseOnce(batch *pebble.Batch, typ uint16, key fhir.Key, ifVersi
 	if n, err = s.eraseRows(batch, typ, key, h); err != nil || n == 0 {
 		return 0, false, err
 	}
-	if s.opts.NoSync {
-		err = s.db.Apply(batch, pebble.NoSync)
-	} else {
-		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
-	}
-	if err != nil {
-		s.failed = err
-	}
-	return n, false, err
+	return n, false, s.apply(batch)
 }
 
 // eraseRows puts the removal of all versions but the newest into the batch.

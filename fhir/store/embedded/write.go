@@ -130,13 +130,7 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 	if err != nil {
 		return nil, false, err
 	}
-	if s.opts.NoSync {
-		err = s.db.Apply(batch, pebble.NoSync)
-	} else {
-		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
-	}
-	if err != nil {
-		s.failed = err
+	if err := s.apply(batch); err != nil {
 		return nil, false, err
 	}
 	s.newest = now
@@ -148,6 +142,21 @@ func (s *Store) serial(ctx context.Context, changes []*change, base uint64, aske
 		}
 	}
 	return now, true, nil
+}
+
+// apply puts a batch into the log. After an error nothing more is written: what
+// reached the log is not known. The caller holds the
+// commit lock.
+func (s *Store) apply(batch *pebble.Batch) (err error) {
+	if s.opts.NoSync {
+		err = s.db.Apply(batch, pebble.NoSync)
+	} else {
+		err = s.db.ApplyNoSyncWait(batch, pebble.Sync)
+	}
+	if err != nil {
+		s.failed = err
+	}
+	return err
 }
 
 // writable returns why nothing can be written any more. The caller holds the
