@@ -99,7 +99,10 @@ func ReadVCF(k *pgx.Knowledge, in io.Reader, opts VCFImport) (*VCFResult, error)
 		for _, g := range k.Genes() {
 			w.hgnc[g.Symbol] = g.HGNC
 		}
-		out.Bundle, out.Resources = w.bundle(out)
+		if out.Bundle, err = w.bundle(out); err != nil {
+			return nil, err
+		}
+		out.Resources = len(w.entries)
 	}
 	return out, nil
 }
@@ -156,7 +159,7 @@ func obj(pairs ...any) rawJSON {
 }
 
 func quoted(s string) string {
-	node := resource.Text(s)
+	node := resource.Text(strings.ToValidUTF8(s, "\uFFFD"))
 	return string(node.JSON())
 }
 
@@ -221,7 +224,7 @@ func componentOf(code, display string, member string, v rawJSON) rawJSON {
 }
 
 // bundle writes everything.
-func (w *vcfWriter) bundle(result *VCFResult) (*resource.Node, int) {
+func (w *vcfWriter) bundle(result *VCFResult) (*resource.Node, error) {
 	seen := w.sample.Seen()
 	for len(seen) > 0 {
 		n := slices.IndexFunc(seen, func(s pgx.Seen) bool { return s.Gene != seen[0].Gene })
@@ -258,11 +261,7 @@ func (w *vcfWriter) bundle(result *VCFResult) (*resource.Node, int) {
 		"entity", arr(obj("role", "source", "what", source)),
 	)
 	text := `{"resourceType":"Bundle","type":"transaction","entry":[` + strings.Join(w.entries, ",") + `]}`
-	root, err := resource.Decode([]byte(text))
-	if err != nil {
-		panic(err) // it was made above
-	}
-	return root, len(w.entries)
+	return resource.Decode([]byte(text))
 }
 
 // gene writes what was seen of one gene.

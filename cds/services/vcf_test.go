@@ -137,6 +137,17 @@ func TestPreliminaryVCFIsPreliminary(t *testing.T) {
 	}
 }
 
+// A sample may be called anything.
+func TestVCFOfAStrangeSample(t *testing.T) {
+	for _, name := range []string{"\xff\xfe", `"}`, "a\x01b", "<script>"} {
+		file := strings.Replace(tpmtVCF("1/1", "0/0", "0/0"), "\tanna\n", "\t"+name+"\n", 1)
+		result, err := ReadVCF(config(t).Knowledge, strings.NewReader(file), importing())
+		if err != nil || result.Bundle == nil {
+			t.Errorf("%q: %v", name, err)
+		}
+	}
+}
+
 func TestVCFRecordsThatDoNotCountAreTold(t *testing.T) {
 	file := strings.Replace(tpmtVCF("1/1", "0/0", "0/0"), "PASS", "LowQual", 1)
 	result, err := ReadVCF(config(t).Knowledge, strings.NewReader(file), importing())
